@@ -1,0 +1,226 @@
+"""Every error that lading raises on purpose.
+
+::
+
+    LadingError                     says what, why and what to do; ends a verb with `exit_status`
+    ├── InputError            2     what the user gave cannot be used
+    │   ├── UsageError              wrong use of a verb
+    │   ├── ProjectError            lading.toml, or a file that it names
+    │   ├── DataFileError           a target, profile or devices file
+    │   ├── BundleError             a bundle that is damaged, hostile or not ours
+    │   ├── ModuleError             a WebAssembly module that cannot be read
+    │   ├── ModelError              a model that cannot be read
+    │   ├── AddressError            not a device address
+    │   ├── NameNotFound            no target, profile or device of that name
+    │   └── NameNotUnique           several of them
+    ├── DeviceError           1     the device, the check or the app said no
+    │   ├── LockHeld                another client is at work on the device
+    │   ├── NoSpace                 storage or inodes are used up
+    │   ├── TooLarge                over a limit of the target
+    │   ├── GoldenMismatch          a golden vector came out wrong
+    │   ├── SmokeFailed             a smoke run came out wrong
+    │   ├── NoSuchApp, NoSuchRelease, NoSuchFile
+    │   ├── CheckRefused            the check says that it will not work
+    │   ├── VersionMismatch         agent and client do not understand each other
+    │   └── AgentFailed             the agent failed in a way of its own
+    ├── DeviceUnreachable     3     no such device, or no way to it
+    │   └── LinkLost                it was there, then it was not
+    └── RunFailed             1     a run ended by the host, not by the guest
+        └── CannotRun               the guest cannot be run at all
+
+Under ``run`` and ``emulate`` the status is `run_status` instead: 125 lading failed, 126 the guest cannot be run,
+127 device or module not found.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class LadingError(Exception):
+    """Something lading cannot do. ``message`` names the thing and the cause, ``remedy`` what to do about it."""
+
+    exit_status: ClassVar[int] = 1
+    run_status: ClassVar[int] = 125
+    code: ClassVar[str] = "failed"
+    """A short stable name for programs (``--json``, the wire)."""
+
+    def __init__(self, message: str, *, remedy: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.details = details or {}
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as it stands in a verb's JSON document."""
+        return {"code": self.code, "message": self.message, "remedy": self.remedy, "details": self.details}
+
+
+class InputError(LadingError):
+    """What the user gave cannot be used."""
+
+    exit_status = 2
+    run_status = 126
+    code = "input"
+
+
+class UsageError(InputError):
+    """Wrong use of a verb."""
+
+    run_status = 125
+    code = "usage"
+
+
+class ProjectError(InputError):
+    """``lading.toml``, or a file that it names."""
+
+    code = "project"
+
+
+class DataFileError(InputError):
+    """A target, firmware profile or devices file."""
+
+    run_status = 125
+    code = "data-file"
+
+
+class BundleError(InputError):
+    """A bundle that is damaged, hostile or not ours."""
+
+    code = "bundle"
+
+
+class ModuleError(InputError):
+    """A WebAssembly module that cannot be read."""
+
+    code = "module"
+
+
+class ModelError(InputError):
+    """A model that cannot be read."""
+
+    code = "model"
+
+
+class AddressError(InputError):
+    """Not a device address."""
+
+    run_status = 125
+    code = "address"
+
+
+class NameNotFound(InputError):
+    """No target, firmware profile or device of that name."""
+
+    run_status = 127
+    code = "name-not-found"
+
+
+class NameNotUnique(InputError):
+    """A prefix that several names share."""
+
+    run_status = 127
+    code = "name-not-unique"
+
+
+class DeviceError(LadingError):
+    """The device, the check or the app said no."""
+
+    code = "device"
+
+
+class LockHeld(DeviceError):
+    """Another client is at work on the device."""
+
+    code = "lock-held"
+
+
+class NoSpace(DeviceError):
+    """Storage or inodes of the device are used up."""
+
+    code = "no-space"
+
+
+class TooLarge(DeviceError):
+    """Over a limit of the target."""
+
+    code = "too-large"
+
+
+class GoldenMismatch(DeviceError):
+    """A golden vector came out wrong on the device."""
+
+    code = "golden-mismatch"
+
+
+class SmokeFailed(DeviceError):
+    """A smoke run came out wrong on the device."""
+
+    code = "smoke-failed"
+
+
+class NoSuchApp(DeviceError):
+    """The device holds no such app."""
+
+    run_status = 127
+    code = "no-such-app"
+
+
+class NoSuchRelease(DeviceError):
+    """The app has no such release on the device."""
+
+    run_status = 127
+    code = "no-such-release"
+
+
+class NoSuchFile(DeviceError):
+    """The app has no such file on the device."""
+
+    code = "no-such-file"
+
+
+class CheckRefused(DeviceError):
+    """The check says that it will not work, or does not know."""
+
+    run_status = 126
+    code = "check-refused"
+
+
+class VersionMismatch(DeviceError):
+    """Agent and client do not understand each other."""
+
+    code = "version-mismatch"
+
+
+class AgentFailed(DeviceError):
+    """The agent failed in a way of its own."""
+
+    code = "agent-failed"
+
+
+class DeviceUnreachable(LadingError):
+    """No such device, or no way to it."""
+
+    exit_status = 3
+    run_status = 127
+    code = "unreachable"
+
+
+class LinkLost(DeviceUnreachable):
+    """The device was there, then it was not."""
+
+    run_status = 125
+    code = "link-lost"
+
+
+class RunFailed(LadingError):
+    """A run ended by the host (a limit, an interpreter that crashed), not by the guest."""
+
+    code = "run-failed"
+
+
+class CannotRun(RunFailed):
+    """The guest cannot be run at all: an invalid module, an import that nobody provides."""
+
+    run_status = 126
+    code = "cannot-run"

@@ -1,0 +1,146 @@
+"""The contract between whoever starts a run and the runner process that hosts the guest.
+
+A runner is any program that takes ``--spec FD --report FD``: it reads one :class:`RunSpec` as JSON from the first
+file descriptor, writes :mod:`report <lading_agent.runs.report>` lines to the second, and leaves standard input, output
+and error to the guest. The Python host (``lading_agent.nn.process``) is one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+SPEC_SCHEMA = 1
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use. Bytes are octets, times are seconds; ``None`` means no limit."""
+
+    time_s: Optional[float] = 600.0
+    memory_bytes: Optional[int] = None
+    """Guest memory and interpreter data together (private data of the runner process beyond its own start-up)."""
+    output_bytes: int = 64 * MIB
+    """Guest standard output and error together."""
+    graphs: int = 64
+    contexts: int = 64
+    model_bytes: int = 256 * MIB
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model that the guest may load by name, or whose bytes it may hand over itself."""
+
+    name: str
+    path: str
+    """The model's file, on the machine where the runner runs."""
+    version: str = ""
+    encoding: str = "tensorflowlite"
+    target: str = "cpu"
+    int8: str = "as-u8"
+    """``as-u8`` or ``quantize-f32``: how a guest meets int8 tensors."""
+    state: Mapping[str, str] = field(default_factory=dict)
+    """Output tensor name to the input tensor name that it feeds on the next ``compute_single``."""
+
+
+@dataclass(frozen=True)
+class DirSpec:
+    """A directory opened for the guest before it starts."""
+
+    host: str
+    guest: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """A tensor in a file: raw little-endian bytes, C order."""
+
+    tensor: str
+    """The tensor's name in the model's signature (or graph)."""
+    dtype: str
+    """numpy's name: ``float32``, ``int8``, ``uint8``, …"""
+    shape: Tuple[int, ...]
+    path: str
+
+
+@dataclass(frozen=True)
+class GoldenSpec:
+    """One golden vector: inputs of a bare model, the outputs expected, and how far they may be apart."""
+
+    model: str
+    """A name among :attr:`RunSpec.models`."""
+    inputs: Tuple[TensorFile, ...]
+    outputs: Tuple[TensorFile, ...]
+    tolerance: int = 1
+    """Quantization steps, for integer outputs."""
+    atol: float = 1e-5
+    rtol: float = 1e-4
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that a runner needs to know about one run: a guest's, or (with ``golden``) golden vectors only."""
+
+    module: str
+    """The module's file; empty when only golden vectors are compared."""
+    personality: Mapping[str, Any]
+    """The resolved firmware profile, as ``Personality.from_json`` reads it."""
+    args: Tuple[str, ...] = ()
+    """Guest arguments after the program name (which is the module's file name)."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    dirs: Tuple[DirSpec, ...] = ()
+    models: Tuple[ModelSpec, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+    """Interpreter threads; 0 means all cores."""
+    backend: str = "litert"
+    """``litert``, ``tflite-runtime`` or ``none`` (a host without any backend)."""
+    golden: Tuple[GoldenSpec, ...] = ()
+
+    def to_json(self) -> Dict[str, Any]:
+        """A JSON-ready document with its schema number."""
+        return {"schema": SPEC_SCHEMA, **asdict(self)}
+
+    def encode(self) -> bytes:
+        """The document as UTF-8 JSON."""
+        return json.dumps(self.to_json(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, doc: Mapping[str, Any]) -> RunSpec:
+        """Read a document written by :meth:`to_json`.
+
+        Raises:
+            ValueError: the schema number is not ours. The document comes from our own agent: it is trusted otherwise.
+        """
+        if doc.get("schema") != SPEC_SCHEMA:
+            raise ValueError(f"run spec schema {doc.get('schema')!r} is not {SPEC_SCHEMA}: update the runner")
+        return cls(
+            module=doc["module"],
+            personality=doc["personality"],
+            args=tuple(doc["args"]),
+            env=dict(doc["env"]),
+            dirs=tuple(DirSpec(**d) for d in doc["dirs"]),
+            models=tuple(ModelSpec(**m) for m in doc["models"]),
+            limits=Limits(**doc["limits"]),
+            threads=doc["threads"],
+            backend=doc["backend"],
+            golden=tuple(_golden(g) for g in doc["golden"]),
+        )
+
+
+def _golden(doc: Mapping[str, Any]) -> GoldenSpec:
+    def files(items: List[Dict[str, Any]]) -> Tuple[TensorFile, ...]:
+        return tuple(TensorFile(i["tensor"], i["dtype"], tuple(i["shape"]), i["path"]) for i in items)
+
+    return GoldenSpec(
+        model=doc["model"],
+        inputs=files(doc["inputs"]),
+        outputs=files(doc["outputs"]),
+        tolerance=doc["tolerance"],
+        atol=doc["atol"],
+        rtol=doc["rtol"],
+    )
