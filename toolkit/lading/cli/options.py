@@ -1,0 +1,67 @@
+"""Arguments and options that several verbs share, and the parsers of their values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lading.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+DeviceArgument = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="An address such as emulated://raspberry-pi-4b, or a name.")
+]
+DevicesArgument = Annotated[
+    list[str], typer.Argument(metavar="DEVICE…", help="Addresses, names or groups of devices.toml.")
+]
+AppArgument = Annotated[
+    str | None, typer.Argument(metavar="[APP]", help="The app; may be left out when the device holds one.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+ProjectArgument = Annotated[
+    Path, typer.Argument(metavar="PROJECT", help="A folder with lading.toml, or a .lading bundle.")
+]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]i?)?B?")
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
+_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_size(text: str) -> int:
+    """``64MiB``, ``1.5GB``, ``4096``: bytes.
+
+    Raises:
+        UsageError: not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a size", remedy="write a number with B, kB, MB, GB, KiB, MiB or GiB: 64MiB")
+    return int(float(match[1]) * _FACTORS[(match[2] or "").lower()])
+
+
+def parse_time(text: str) -> float:
+    """``60s``, ``1.5m``, ``250ms``, ``10``: seconds.
+
+    Raises:
+        UsageError: not a time, or not above zero.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if not match or float(match[1]) == 0:
+        raise UsageError(f"{text!r} is not a time", remedy="write a number above zero with ms, s, m or h: 60s")
+    return float(match[1]) * _SECONDS[match[2] or ""]
+
+
+def parse_pair(text: str, option: str) -> tuple[str, str]:
+    """``KEY=VALUE``.
+
+    Raises:
+        UsageError: no ``=``, or nothing before it.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{option} {text!r} is not KEY=VALUE", remedy=f"write {option} KEY=VALUE")
+    return key, value

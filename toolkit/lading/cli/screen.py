@@ -1,0 +1,110 @@
+"""The one console object: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from lading.errors import LadingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MIB = 1024 * 1024
+
+
+class Screen:
+    """Where a verb writes. With ``--json`` nothing but the document goes to standard output."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    @functools.cached_property
+    def out(self) -> Console:
+        """The console on standard output."""
+        from rich.console import Console
+
+        return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+    @functools.cached_property
+    def err(self) -> Console:
+        """The console on standard error."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at standard error: progress is drawn only then."""
+        return sys.stderr.isatty() and not self.err.is_dumb_terminal
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line of result for people."""
+        self.out.print(text, style=style or None, markup=False)
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """A line of ours on standard error."""
+        self.err.print(f"lading: {text}", style=style or None, markup=False)
+
+    def error(self, error: LadingError) -> None:
+        """What happened and what to do, on standard error."""
+        self.err.print(f"lading: error: {error.message}", style="bold red", markup=False)
+        if error.remedy:
+            self.err.print(f"  remedy: {error.remedy}", markup=False)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
+    ) -> None:
+        """A table that stays readable on a dumb terminal and in a pipe.
+
+        Args:
+            columns: the headings.
+            rows: one string a column; Rich markup is not interpreted.
+            title: a line above it.
+            right: headings of the columns that are aligned to the right.
+        """
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        self.out.print(table, soft_wrap=not sys.stdout.isatty())
+
+
+STYLES = {
+    "ok": "green",
+    "fails": "red",
+    "failed": "red",
+    "unknown": "yellow",
+    "current": "bold green",
+    "measured": "green",
+    "declared": "cyan",
+    "inferred": "yellow",
+}
+"""Words that carry a colour wherever they fill a cell."""
+
+
+def size(octets: float) -> str:
+    """Bytes for people: ``12 B``, ``3.4 kB``, ``5.6 MB`` (powers of 1000)."""
+    if octets < 1000:
+        return f"{octets:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        octets /= 1000
+        if octets < 1000 or unit == "GB":
+            return f"{octets:.1f} {unit}"
+    raise AssertionError
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``12 µs``, ``3.4 ms``, ``5.6 s``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.1f} s"
