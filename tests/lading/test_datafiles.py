@@ -1,0 +1,188 @@
+"""Finding and reading TOML files that are data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lading import datafiles
+from lading.errors import DataFileError
+from lading.units import Size, format_size, parse_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Link(datafiles.Table, frozen=True):
+    kind: str
+    baud_rate: int = 115200
+
+
+class Ssh(datafiles.Table, frozen=True, tag_field="scheme", tag="ssh"):
+    port: int = 22
+
+
+class Serial(datafiles.Table, frozen=True, tag_field="scheme", tag="serial"):
+    baud: int = 115200
+
+
+class Thing(datafiles.Table, frozen=True):
+    schema: int
+    name: str
+    memory: Size = Size(0)
+    links: tuple[Link, ...] = ()
+    ways: tuple[Ssh | Serial, ...] = ()
+    vendor: dict[str, str] = msgspec.field(default_factory=dict)
+    extra: Link | None = None
+
+
+def read(**document: Any) -> Thing:
+    return datafiles.decode({"schema": 1, "name": "n", **document}, Thing, where="thing.toml")
+
+
+def refusal(**document: Any) -> DataFileError:
+    with pytest.raises(DataFileError) as caught:
+        read(**document)
+    assert caught.value.remedy
+    assert caught.value.message.startswith("thing.toml: ")
+    return caught.value
+
+
+def test_a_good_document_is_read_with_sizes_in_bytes() -> None:
+    thing = read(memory="512MiB", links=[{"kind": "uart", "baud-rate": 9600}], extra={"kind": "spi"})
+    assert thing.memory == 512 * 2**20
+    assert thing.links == (Link(kind="uart", baud_rate=9600),)
+    assert thing.extra == Link(kind="spi")
+
+
+def test_an_unknown_key_is_refused_with_the_near_name() -> None:
+    error = refusal(links=[{"kind": "uart", "baud-rat": 9600}])
+    assert error.details["key"] == "links[0].baud-rat"
+    assert "did you mean 'baud-rate'" in error.remedy
+
+
+def test_vendor_keys_are_ignored_where_fields_are_named_but_kept_where_keys_are_data() -> None:
+    thing = read(
+        **{"x-mine": 1},
+        links=[{"kind": "uart", "x-note": {"y": 2}}],
+        vendor={"x-key": "kept"},
+        extra={"kind": "a", "x-b": 1},
+    )
+    assert thing.links[0].kind == "uart"
+    assert thing.vendor == {"x-key": "kept"}
+
+
+def test_unknown_keys_are_found_in_the_table_that_a_tag_chooses() -> None:
+    assert read(ways=[{"scheme": "ssh", "port": 2, "x-a": 1}, {"scheme": "serial"}]).ways == (Ssh(port=2), Serial())
+    assert refusal(ways=[{"scheme": "ssh", "baud": 2}]).details["key"] == "ways[0].baud"
+    assert refusal(ways=[{"scheme": "can"}]).details["key"].startswith("ways[0]")
+
+
+def test_a_wrong_type_names_the_key() -> None:
+    error = refusal(links=[{"kind": "uart", "baud-rate": "fast"}])
+    assert error.details["key"] == "links[0].baud-rate"
+    assert "expected 'int', got 'str'" in error.message
+
+
+def test_a_missing_key_is_named() -> None:
+    assert "missing required field 'kind'" in refusal(links=[{}]).message
+
+
+@pytest.mark.parametrize("size", ["512 Mb/s", "12parsecs", "-1", "", "1.5", "0.3KiB", -1, True, 1.5, "9" * 30])
+def test_a_wrong_unit_is_refused(size: object) -> None:
+    assert refusal(memory=size).details["key"] == "memory"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(2, "update lading"), (0, "schema = 1"), ("1", "schema = 1"), (True, "schema = 1"), (None, "schema = 1")],
+)
+def test_another_schema_is_refused_by_number(number: object, words: str) -> None:
+    error = refusal(schema=number)
+    assert words in error.remedy
+    assert error.details["key"] == "schema"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"schema = ", "is not TOML"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"a = " + b"[" * 20_000, "TOML|nested"),
+        (b"#" * (datafiles.MOST_BYTES + 1), "longer than"),
+        (b"schema = 1\nschema = 1", "is not TOML"),
+    ],
+)
+def test_a_file_that_is_not_toml_is_refused_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(DataFileError, match=words) as caught:
+        datafiles.load(path, Thing)
+    assert str(path) in caught.value.message
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataFileError, match=r"gone\.toml: cannot be read"):
+        datafiles.load(tmp_path / "gone.toml", Thing)
+
+
+def test_the_project_hides_the_user_who_hides_what_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, user, shipped = tmp_path / "project", tmp_path / "user", tmp_path / "shipped"
+    monkeypatch.setattr(datafiles, "user_config_dir", lambda: user)
+    monkeypatch.setattr(datafiles, "shipped_dir", lambda kind: shipped / kind)
+    for place, ids in ((project, "a"), (user, "ab"), (shipped, "abc")):
+        (place / "targets").mkdir(parents=True)
+        for id_ in ids:
+            (place / "targets" / f"{id_}.toml").write_text("schema = 1\nname = 'n'\n")
+    assert {f.id: f.origin for f in datafiles.search("targets", project).values()} == {
+        "a": "project",
+        "b": "user",
+        "c": "shipped",
+    }
+    assert datafiles.search("targets")["a"].origin == "user"
+    assert datafiles.search("other", project) == {}
+
+
+def test_a_file_name_that_cannot_be_an_id_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "my board.toml").touch()
+    with pytest.raises(DataFileError, match="my board"):
+        datafiles.search("targets", tmp_path)
+
+
+@given(st.integers(0, 2**60))
+def test_plain_numbers_are_sizes_in_bytes(count: int) -> None:
+    assert parse_size(count) == parse_size(str(count) if count < 10**18 else count) == count
+
+
+def test_sizes_are_shown_in_round_units() -> None:
+    assert [format_size(n) for n in (0, 1023, 1024, 1536, 512 * 2**20, 5 * 2**40)] == [
+        "0 B",
+        "1023 B",
+        "1 KiB",
+        "1.5 KiB",
+        "512 MiB",
+        "5120 GiB",
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["schema", "name", "memory", "links", "ways", "vendor", "extra", "x-a", "other"])
+
+
+@given(st.dictionaries(KEYS, JSON))
+def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
+    try:
+        thing = datafiles.decode(document, Thing, where="thing.toml")
+    except DataFileError as error:
+        assert error.remedy  # noqa: PT017
+    else:
+        assert msgspec.to_builtins(thing)["schema"] == 1

@@ -1,0 +1,247 @@
+"""Targets, firmware profiles and other TOML files that are data: where they lie and how they are read.
+
+A kind of data is a folder of ``*.toml``; a file's stem is its id. Three places are looked at, and a file in an earlier
+one hides those of the same id in later ones, whole:
+
+1. the project: ``PROJECT/<kind>/*.toml`` (beside ``lading.toml`` and ``devices.toml``);
+2. the user: ``<configuration folder>/<kind>/*.toml``, on Linux ``~/.config/lading/<kind>``;
+3. shipped: ``lading/data/<kind>/*.toml`` in the wheel, or the top-level ``<kind>/`` of the source tree.
+
+Every file begins with ``schema = 1``. Keys that start with ``x-`` are ignored, other unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from lading import names
+from lading.errors import DataFileError
+from lading.units import Size, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Origin = Literal["project", "user", "shipped"]
+
+MOST_BYTES: Final = 1024 * 1024
+"""A data file is never longer than this."""
+
+ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""What the stem of a data file, and the name of a device, may look like."""
+
+T = TypeVar("T")
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Base of the tables in data files: keys are written ``like-this``, unknown ones are refused.
+
+    mypy wants ``frozen=True`` said again in each subclass.
+    """
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a kind of data: its id, where it is and who put it there."""
+
+    id: str
+    path: Path
+    origin: Origin
+
+
+def user_config_dir() -> Path:
+    """The folder of the user's own configuration (``devices.toml``, ``targets/``, ``firmware_profiles/``)."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("lading", appauthor=False))
+
+
+def user_state_dir() -> Path:
+    """The folder where emulated devices keep what they hold."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("lading", appauthor=False))
+
+
+def shipped_dir(kind: str) -> Path:
+    """The folder of the files that come with lading."""
+    package = Path(__file__).resolve().parent
+    installed = package / "data" / kind
+    return installed if installed.is_dir() else package.parent.parent / kind
+
+
+def search(kind: str, project_dir: Path | None = None) -> dict[str, DataFile]:
+    """Every file of a kind by its id, in order of ids; the project's hide the user's, the user's the shipped ones.
+
+    Raises:
+        DataFileError: a file whose name cannot be an id.
+    """
+    places: list[tuple[Origin, Path]] = [("shipped", shipped_dir(kind)), ("user", user_config_dir() / kind)]
+    if project_dir is not None:
+        places.append(("project", project_dir / kind))
+    found: dict[str, DataFile] = {}
+    for origin, folder in places:
+        if not folder.is_dir():
+            continue
+        for path in sorted(folder.glob("*.toml")):
+            if not ID.fullmatch(path.stem):
+                raise DataFileError(
+                    f"{path}: '{path.stem}' cannot be the name of a {kind} file",
+                    remedy="rename it: letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63",
+                )
+            found[path.stem] = DataFile(path.stem, path, origin)
+    return dict(sorted(found.items()))
+
+
+def load(path: Path, into: type[T], *, schema: int = 1) -> T:
+    """Read a data file.
+
+    Args:
+        path: the TOML file.
+        into: a msgspec Struct type (see :class:`Table`) that describes it; its first field is ``schema: int``.
+        schema: the highest schema number that this version of lading knows.
+
+    Raises:
+        DataFileError: names file, key, cause and remedy.
+    """
+    return decode(read_toml(path), into, where=str(path), schema=schema)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's TOML as it stands.
+
+    Raises:
+        DataFileError: it cannot be read, is too long, is not UTF-8 or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DataFileError(
+            f"{path}: cannot be read: {error.strerror or error}", remedy="check the path and its permissions"
+        ) from error
+    if len(raw) > MOST_BYTES:
+        raise DataFileError(f"{path}: is longer than {MOST_BYTES} bytes", remedy="is it the right file?")
+    try:
+        return tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        raise DataFileError(
+            f"{path}: is not UTF-8 text (byte {error.start})", remedy="save it as UTF-8; is it the right file?"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise DataFileError(f"{path}: is not TOML: {error}", remedy="correct the syntax at that place") from error
+    except RecursionError as error:
+        raise DataFileError(f"{path}: is nested too deeply", remedy="is it the right file?") from error
+
+
+def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: int = 1) -> T:
+    """A document as a value of ``into``; ``where`` is what messages call it (usually the file's path).
+
+    Raises:
+        DataFileError: names place, key, cause and remedy.
+    """
+    number = document.get("schema")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise DataFileError(
+            f"{where}: schema: " + ("is missing" if number is None else f"is not a number: {number!r}"),
+            remedy=f"begin the file with 'schema = {schema}'",
+            details={"file": where, "key": "schema"},
+        )
+    if not 1 <= number <= schema:
+        raise DataFileError(
+            f"{where}: schema {number} is not known to this version of lading, which reads "
+            + (f"1 to {schema}" if schema > 1 else "schema 1"),
+            remedy="update lading" if number > schema else f"write 'schema = {schema}'",
+            details={"file": where, "key": "schema"},
+        )
+    try:
+        shape = msgspec.inspect.type_info(into)
+        known = _without_vendor_keys(dict(document), shape, "", where)
+        return msgspec.convert(known, into, dec_hook=_convert_own)
+    except msgspec.ValidationError as error:
+        cause, _, key = str(error).rpartition(" - at `$")
+        if not cause:
+            cause, key = str(error), ""
+        key = key.rstrip("`").lstrip(".")
+        raise invalid(where, key, _plain(cause), remedy="correct the value") from error
+    except RecursionError as error:
+        raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
+
+
+def invalid(where: str, key: str, cause: str, *, remedy: str) -> DataFileError:
+    """The error for one key of a data file; owners of a schema use it for rules that types cannot say."""
+    place = f"{where}: {key}" if key else where
+    return DataFileError(f"{place}: {cause}", remedy=remedy, details={"file": where, "key": key})
+
+
+def _convert_own(kind: type, value: object) -> object:
+    if kind is Size:
+        if not isinstance(value, str | int):
+            raise ValueError("a size is a number of bytes or text such as '512MiB'")
+        return parse_size(value)
+    raise NotImplementedError(f"no conversion to {kind.__name__}")
+
+
+def _plain(cause: str) -> str:
+    cause = cause.replace("`", "'")
+    return cause[:1].lower() + cause[1:]
+
+
+def _without_vendor_keys(value: Any, shape: msgspec.inspect.Type, key: str, where: str) -> Any:
+    """``value`` without its ``x-`` keys, wherever ``shape`` expects a table of named fields; refuses unknown keys."""
+    if isinstance(shape, msgspec.inspect.Metadata):
+        return _without_vendor_keys(value, shape.type, key, where)
+    if isinstance(shape, msgspec.inspect.UnionType):
+        return _without_vendor_keys(value, _chosen(value, shape), key, where)
+    if isinstance(value, dict):
+        if isinstance(shape, msgspec.inspect.StructType):
+            return _clean_struct(value, shape, key, where)
+        if isinstance(shape, msgspec.inspect.DictType):
+            return {
+                k: _without_vendor_keys(v, shape.value_type, f"{key}.{k}".lstrip("."), where) for k, v in value.items()
+            }
+    if isinstance(value, list) and isinstance(
+        shape, msgspec.inspect.ListType | msgspec.inspect.VarTupleType | msgspec.inspect.SetType
+    ):
+        return [_without_vendor_keys(v, shape.item_type, f"{key}[{i}]", where) for i, v in enumerate(value)]
+    return value
+
+
+def _chosen(value: Any, shape: msgspec.inspect.UnionType) -> msgspec.inspect.Type:
+    """The member of a union that a value is meant for; ``Any`` where nothing can be said."""
+    if isinstance(value, dict):
+        structs = [t for t in shape.types if isinstance(t, msgspec.inspect.StructType)]
+        for struct in structs:
+            if len(structs) == 1 or (struct.tag_field and value.get(struct.tag_field) == struct.tag):
+                return struct
+        tables: tuple[type, ...] = (msgspec.inspect.DictType,)
+    else:
+        tables = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType, msgspec.inspect.SetType)
+    return next((t for t in shape.types if isinstance(t, tables)), msgspec.inspect.AnyType())
+
+
+def _clean_struct(value: dict[str, Any], shape: msgspec.inspect.StructType, key: str, where: str) -> dict[str, Any]:
+    fields = {field.encode_name: field.type for field in shape.fields}
+    allowed = {*fields, shape.tag_field} if shape.tag_field else set(fields)
+    clean: dict[str, Any] = {}
+    for name, item in value.items():
+        place = f"{key}.{name}".lstrip(".")
+        if name in fields:
+            clean[name] = _without_vendor_keys(item, fields[name], place, where)
+        elif name in allowed:
+            clean[name] = item
+        elif not name.startswith("x-"):
+            close = names.near(name, allowed)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            raise invalid(
+                where,
+                place,
+                "unknown key",
+                remedy=f"{hint}known here: {', '.join(sorted(allowed))} (keys of your own start with 'x-')",
+            )
+    return clean
