@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lading.errors import LadingError
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from rich.console import Console
+
+    from lading.errors import LadingError
 
 MIB = 1024 * 1024
 
