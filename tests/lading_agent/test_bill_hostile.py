@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,9 @@ from hypothesis import strategies as st
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.strictjson import dumps
 from tests.support.bills import digest, resealed, sample_bill, sample_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENCODED = sample_bill().encode()
 
