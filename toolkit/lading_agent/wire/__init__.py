@@ -1,0 +1,1 @@
+"""The agent protocol: frames, messages, the hello. ``docs/wire.md`` describes it for a second implementation."""

@@ -1,0 +1,62 @@
+"""The sending half of a connection, shared by threads: every frame goes out whole."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Mapping
+
+from lading_agent.wire import messages
+from lading_agent.wire.frames import CHUNK, HELLO, MAGIC, MAX_HELLO, header
+
+
+class FrameWriter:
+    """Writes frames through ``write(data)``, which takes all of the data or raises ``OSError``."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self.limit = MAX_HELLO
+        """Longest payload that the other side accepts."""
+
+    def hello(self, doc: Mapping[str, Any]) -> None:
+        """Begin the stream: the magic, then the hello."""
+        payload = messages.encode(doc)
+        with self._lock:
+            self._write(MAGIC + header(HELLO, 0, len(payload)) + payload)
+
+    def message(self, kind: int, request: int, doc: Mapping[str, Any]) -> None:
+        """Send a JSON message.
+
+        Raises:
+            ValueError: it is longer than the other side accepts.
+            OSError: the link is broken.
+        """
+        payload = messages.encode(doc)
+        if len(payload) > self.limit:
+            raise ValueError(f"a message of {len(payload)} bytes is over the other side's limit of {self.limit}")
+        with self._lock:
+            self._write(header(kind, request, len(payload)) + payload)
+
+    def data(self, kind: int, request: int, payload: bytes, channel: int = 0) -> None:
+        """Send bytes, in as many frames as the other side's limit asks for.
+
+        Raises:
+            OSError: the link is broken.
+        """
+        step = min(CHUNK, self.limit)
+        if len(payload) <= step:
+            with self._lock:
+                self._send(kind, request, payload, channel)
+            return
+        view = memoryview(payload)
+        for at in range(0, len(payload), step):
+            with self._lock:
+                self._send(kind, request, bytes(view[at : at + step]), channel)
+
+    def _send(self, kind: int, request: int, payload: bytes, channel: int) -> None:
+        head = header(kind, request, len(payload), channel)
+        if len(payload) <= 4096:
+            self._write(head + payload)
+        else:
+            self._write(head)
+            self._write(payload)
