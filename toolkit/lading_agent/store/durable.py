@@ -1,0 +1,75 @@
+"""File system operations that survive a power cut when they return."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Mapping
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def sync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_dirs(path: Path) -> None:
+    """Make a directory and its parents; each new name is durable."""
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        make_dirs(path.parent)
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o755)
+    sync_dir(path.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a new file and sync its content (not its name)."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes, scratch: Path) -> None:
+    """Replace a file's content so that a reader sees the old one or the new one, and the new one is durable.
+
+    Args:
+        path: the file.
+        data: its new content.
+        scratch: a name on the same file system that nobody else uses.
+    """
+    write_file(scratch, data)
+    scratch.rename(path)
+    sync_dir(path.parent)
+
+
+def replace_json(path: Path, doc: Mapping[str, Any], scratch: Path) -> None:
+    """As :func:`replace_file`, with a JSON document."""
+    replace_file(path, json.dumps(doc, sort_keys=True, separators=(",", ":")).encode(), scratch)
+
+
+def remove_tree(path: Path, scratch: Path) -> None:
+    """Remove a directory so that nobody ever sees half of it: it leaves by rename first."""
+    path.rename(scratch)
+    sync_dir(path.parent)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_any(path: Path) -> None:
+    """Remove whatever is there, if anything is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

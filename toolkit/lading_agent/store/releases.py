@@ -1,0 +1,254 @@
+"""Releases of an app: which are there, which is current, which came before."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Dict, Final, Iterator, List, Mapping, Optional, Tuple
+
+from lading_agent.bill import Bill, BillError
+from lading_agent.errors import AgentError
+from lading_agent.store.durable import replace_file, replace_json, sync_dir
+from lading_agent.store.layout import RELEASE_ID, Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lading_agent.store.steps import Steps
+
+SCHEMA: Final = 1
+HISTORY_LENGTH: Final = 200
+CANDIDATE: Final = "candidate"
+INSTALLED: Final = "installed"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release on the device, as its ``release.json`` has it."""
+
+    app: str
+    id: str
+    variant: str
+    state: str
+    """``candidate`` until golden vectors and smoke runs have passed, then ``installed``."""
+    blobs: Mapping[str, int]
+    installed_at: str
+
+    def to_json(self) -> Dict[str, Any]:
+        """The document in ``release.json``."""
+        return {
+            "schema": SCHEMA,
+            "app": self.app,
+            "release": self.id,
+            "variant": self.variant,
+            "state": self.state,
+            "blobs": dict(self.blobs),
+            "installed_at": self.installed_at,
+        }
+
+
+def now() -> str:
+    """The device's clock, for people: nothing is decided by it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Releases:
+    """The releases of one app."""
+
+    def __init__(self, layout: Layout, app: str) -> None:
+        self._layout = layout
+        self.app = app
+        self._dir = layout.app(app)
+
+    def read(self, release_id: str) -> Optional[Release]:
+        """A release, or None when there is none of that id, or only a part of one."""
+        path = self._layout.release(self.app, release_id) / "release.json"
+        try:
+            doc = json.loads(path.read_bytes())
+            if doc["schema"] != SCHEMA or doc["release"] != release_id:
+                return None
+            return Release(
+                self.app, release_id, doc["variant"], doc["state"], dict(doc["blobs"]), str(doc["installed_at"])
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def installed(self) -> List[Release]:
+        """Every release that can be current, the one that was current last first."""
+        order = {release: at for at, (release, _) in enumerate(self._entries())}
+        found = [r for r in map(self.read, self._layout.release_ids(self.app)) if r is not None]
+        return sorted(
+            (r for r in found if r.state == INSTALLED),
+            key=lambda r: (order.get(r.id, -1), r.installed_at),
+            reverse=True,
+        )
+
+    def require(self, release_id: str) -> Release:
+        """An installed release.
+
+        Raises:
+            AgentError: ``no-such-release``.
+        """
+        found = self.read(release_id) if RELEASE_ID.fullmatch(release_id) else None
+        if found is None or found.state != INSTALLED:
+            known = [r.id for r in self.installed()]
+            close = [r for r in known if r.startswith(release_id + "-")]
+            if len(close) == 1 and release_id:
+                return self.require(close[0])
+            raise AgentError(
+                "no-such-release",
+                f"{self.app} has no release {release_id[:80]!r} on the device",
+                f"its releases: {', '.join(known) or 'none'}",
+            )
+        return found
+
+    def current(self) -> Optional[str]:
+        """The id of the current release."""
+        try:
+            target = str(self._layout.current(self.app).readlink())
+        except OSError:
+            return None
+        name = target.rpartition("/")[2]
+        return name if RELEASE_ID.fullmatch(name) else None
+
+    def require_current(self) -> Release:
+        """The current release.
+
+        Raises:
+            AgentError: ``no-such-app``.
+        """
+        current = self.current()
+        found = self.read(current) if current else None
+        if found is None:
+            raise AgentError("no-such-app", f"{self.app} is not on the device", "push it first")
+        return found
+
+    def previous(self) -> Optional[str]:
+        """The release that a rollback goes to: the one that was current before the current one was brought here.
+
+        A release that was rolled back from is not gone back to, so that rolling back twice goes back twice.
+        """
+        stack: List[str] = []
+        for release, action in self._entries():
+            if action == "rollback" and release in stack:
+                del stack[stack.index(release) + 1 :]
+            elif action in ("push", "rollback"):
+                if release in stack:
+                    stack.remove(release)
+                stack.append(release)
+        current = self.current()
+        if current in stack:
+            del stack[stack.index(current) :]
+        for release in reversed(stack):
+            found = self.read(release)
+            if found is not None and found.state == INSTALLED:
+                return release
+        return None
+
+    def bill(self, release_id: str) -> Bill:
+        """The bill of a release.
+
+        Raises:
+            AgentError: it is damaged.
+        """
+        try:
+            return Bill.parse((self._layout.release(self.app, release_id) / "bill.json").read_bytes())
+        except (OSError, BillError) as error:
+            raise AgentError(
+                "agent-failed",
+                f"the bill of {self.app} {release_id} on the device is damaged: {error}",
+                "push it again with --force, or roll back",
+            ) from error
+
+    def switch(self, release_id: str, steps: Steps) -> None:
+        """Make a release current. A power cut leaves the old one or the new one."""
+        link = self._layout.scratch()
+        steps.reach("switch-link")
+        link.symlink_to(f"releases/{release_id}")
+        steps.reach("switch-rename")
+        link.rename(self._layout.current(self.app))
+        steps.reach("switch-sync")
+        sync_dir(self._dir)
+
+    def mark_installed(self, release: Release) -> None:
+        """Say that a candidate may be current."""
+        path = self._layout.release(self.app, release.id)
+        done = Release(release.app, release.id, release.variant, INSTALLED, release.blobs, now())
+        replace_json(path / "release.json", done.to_json(), self._layout.scratch())
+
+    def history(self) -> List[Dict[str, Any]]:
+        """What happened to the app, oldest first: ``release``, ``action`` (push, rollback), ``at``, ``by``."""
+        try:
+            lines = (self._dir / "history").read_bytes().splitlines()
+        except OSError:
+            return []
+        entries: List[Dict[str, Any]] = []
+        for line in lines[-HISTORY_LENGTH:]:
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and isinstance(entry.get("release"), str):
+                    entries.append(entry)
+        return entries
+
+    def remember(self, release_id: str, action: str, by: str = "") -> None:
+        """Add to the history."""
+        entries = self.history()[-(HISTORY_LENGTH - 1) :]
+        entries.append({"release": release_id, "action": action, "at": now(), "by": by})
+        data = b"".join(json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in entries)
+        replace_file(self._dir / "history", data, self._layout.scratch())
+
+    def pins(self) -> List[str]:
+        """The releases that gc leaves alone."""
+        try:
+            doc = json.loads((self._dir / "pins").read_bytes())
+        except (OSError, ValueError):
+            return []
+        return [p for p in doc if isinstance(p, str)] if isinstance(doc, list) else []
+
+    def pin(self, release_id: str, pinned: bool) -> None:
+        """Pin a release, or let go of it."""
+        pins = set(self.pins())
+        if pinned:
+            pins.add(release_id)
+        else:
+            pins.discard(release_id)
+        replace_file(self._dir / "pins", json.dumps(sorted(pins)).encode(), self._layout.scratch())
+
+    def _entries(self) -> List[Tuple[str, str]]:
+        return [(entry["release"], str(entry.get("action"))) for entry in self.history()]
+
+
+@contextlib.contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Keep a release's directory from being removed, by whichever agent of the device, while it runs.
+
+    Raises:
+        FileNotFoundError: it is not there any more.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        if path.stat().st_ino != os.fstat(fd).st_ino:
+            raise FileNotFoundError(2, "was removed", str(path))
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def not_in_use(path: Path) -> Iterator[bool]:
+    """Whether nobody runs a release; nobody starts to while the context lasts."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
