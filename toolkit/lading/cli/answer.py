@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
+from lading.cli.invocation import INVOCATION
 from lading.cli.screen import Screen
 from lading.errors import LadingError
 
@@ -42,6 +43,7 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
     def wrap(function: Callable[P, Answer]) -> Callable[P, None]:
         @functools.wraps(function)
         def command(*args: P.args, **kwargs: P.kwargs) -> None:
+            INVOCATION.answered = True
             as_json = bool(kwargs.get("as_json"))
             screen = Screen(as_json=as_json)
             try:

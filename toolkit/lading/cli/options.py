@@ -25,25 +25,28 @@ ProjectArgument = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="A folder with lading.toml, or a .lading bundle.")
 ]
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMG]i?)?B?")
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?")
-_SECONDS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_TIME = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|m|min|h)?")
+_SECONDS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, option: str) -> int:
     """``64MiB``, ``1.5GB``, ``4096``: bytes.
 
     Raises:
-        UsageError: not a size.
+        UsageError: not a size, or nothing.
     """
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{text!r} is not a size", remedy="write a number with B, kB, MB, GB, KiB, MiB or GiB: 64MiB")
-    return int(float(match[1]) * _FACTORS[(match[2] or "").lower()])
+    from lading import units
+
+    try:
+        size = units.parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", remedy=f"write {option} 64MiB") from None
+    if size == 0:
+        raise UsageError(f"{option} is zero", remedy=f"leave {option} out for the default")
+    return int(size)
 
 
-def parse_time(text: str) -> float:
+def parse_time(text: str, option: str) -> float:
     """``60s``, ``1.5m``, ``250ms``, ``10``: seconds.
 
     Raises:
@@ -51,8 +54,8 @@ def parse_time(text: str) -> float:
     """
     match = _TIME.fullmatch(text.strip())
     if not match or float(match[1]) == 0:
-        raise UsageError(f"{text!r} is not a time", remedy="write a number above zero with ms, s, m or h: 60s")
-    return float(match[1]) * _SECONDS[match[2] or ""]
+        raise UsageError(f"{option}: {text!r} is not a time", remedy="write a number above zero with ms, s, m or h: 60s")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def parse_pair(text: str, option: str) -> tuple[str, str]:

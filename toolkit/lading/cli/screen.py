@@ -49,9 +49,9 @@ class Screen:
         """A line of ours on standard error."""
         self.err.print(f"lading: {text}", style=style or None, markup=False)
 
-    def error(self, error: LadingError) -> None:
+    def error(self, error: LadingError, prefix: str = "") -> None:
         """What happened and what to do, on standard error."""
-        self.err.print(f"lading: error: {error.message}", style="bold red", markup=False)
+        self.err.print(f"lading: error: {prefix}{error.message}", style="bold red", markup=False)
         if error.remedy:
             self.err.print(f"  remedy: {error.remedy}", markup=False)
 

@@ -1,0 +1,32 @@
+"""Run the figures that are asked for (all by default) and print one JSON document."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+import sys
+
+FIGURES = ("inference", "startup", "transfer", "redeploy")
+
+
+def main(wanted: list[str]) -> int:
+    unknown = [name for name in wanted if name not in FIGURES]
+    if unknown:
+        print(f"no figure called {', '.join(unknown)}; there are {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    document = {
+        "schema": "lading.bench/1",
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "figures": {},
+    }
+    for name in wanted or FIGURES:
+        print(f"{name} …", file=sys.stderr)
+        document["figures"][name] = importlib.import_module(f"scripts.benchmarks.{name}").measure()
+    print(json.dumps(document, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,115 @@
+"""Pack, push and run as the verbs ``deploy`` and ``push`` show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lading.cli.answer import Answer
+from lading.cli.guest_output import GuestOutput
+from lading.cli.progress import Bars
+from lading.cli.push_answer import push_document, say_push
+from lading.cli.run_answer import metrics_line, run_document, say_end
+from lading.cli.screen import Screen, size
+from lading.deploy import Deployed, DeployOptions, Watcher, deploy_many, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lading.client import PushResult
+
+
+def bring(
+    project: Path, devices: Sequence[str], options: DeployOptions, *, tensors: bool = False, as_json: bool = False
+) -> Answer:
+    """Bring a project or bundle onto devices, and run it there if the options say so."""
+    from lading.devices import resolve_many
+
+    screen = Screen(as_json=as_json)
+    found = resolve_many(devices)
+    many = len(found) > 1
+    with Bars(screen) as bars:
+        bundle = prepare(project, progress=bars.update)
+        watcher = _Shown(screen, bars, many=many, tensors=tensors)
+        results = deploy_many(bundle, found, options, watcher)
+    watcher.close()
+    document = {"bundle": str(bundle), "devices": [_document(result, watcher) for result in results]}
+    return Answer(
+        document, lambda shown: _render(shown, results, many=many), status=max(_status(result) for result in results)
+    )
+
+
+class _Shown(Watcher):
+    """Shows stages, bars and guest output as they come."""
+
+    def __init__(self, screen: Screen, bars: Bars, *, many: bool, tensors: bool) -> None:
+        self._screen, self._bars, self._many, self._tensors = screen, bars, many, tensors
+        self._outputs: dict[str, GuestOutput] = {}
+
+    def output(self, device: str) -> GuestOutput:
+        """The output of one device's run."""
+        if device not in self._outputs:
+            prefix = f"{device} | " if self._many else ""
+            self._outputs[device] = GuestOutput(self._screen, prefix=prefix, tensors=self._tensors)
+        return self._outputs[device]
+
+    def stage(self, device: str, text: str) -> None:
+        if not self._screen.as_json:
+            self._screen.note(f"{device}: {text}")
+
+    def pushed(self, device: str, push: PushResult) -> None:
+        if not self._screen.as_json:
+            say_push(self._screen, push, prefix=f"{device}: " if self._many else "")
+
+    def progress(self, device: str, done: int, total: int) -> None:
+        self._bars.update(device, done, total)
+
+    def event(self, device: str, event: Any) -> None:
+        self.output(device).take(event)
+
+    def close(self) -> None:
+        """Let go of unfinished lines."""
+        for output in self._outputs.values():
+            output.close()
+
+
+def _document(result: Deployed, watcher: _Shown) -> dict[str, Any]:
+    return {
+        "device": result.device,
+        "ok": result.ok,
+        "checked": result.checked,
+        "push": push_document(result.push) if result.push else None,
+        "run": run_document(result.run, watcher.output(result.device)) if result.run else None,
+        "error": result.error.to_json() if result.error else None,
+        "round_trips": result.round_trips,
+    }
+
+
+def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
+    for result in results:
+        prefix = f"{result.device}: " if many else ""
+        if result.error:
+            screen.error(result.error, prefix)
+        if result.run:
+            say_end(screen, result.run)
+            if line := metrics_line(result.run.metrics):
+                screen.note(prefix + line, style="")
+            if result.run.status:
+                screen.note(f"{prefix}the app ended with exit status {result.run.status}", style="red")
+    if many:
+        rows = [
+            [
+                result.device,
+                result.push.release if result.push else "–",
+                size(result.push.sent_bytes) if result.push else "–",
+                "ok" if result.ok else "failed",
+            ]
+            for result in results
+        ]
+        screen.table(["device", "release", "sent", "result"], rows, right=["sent"])
+
+
+def _status(result: Deployed) -> int:
+    if result.error:
+        return result.error.exit_status
+    return 0 if result.ok else 1

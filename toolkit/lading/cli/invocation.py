@@ -1,0 +1,35 @@
+"""What this process was asked to do, beyond what the option parser sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+GUEST_VERBS: Final = ("run", "emulate")
+"""Their exit status is the guest's, and what follows ``--`` are the guest's arguments."""
+
+
+@dataclass
+class Invocation:
+    """One call of the command."""
+
+    guest_args: list[str] | None = None
+    """What followed ``--``; ``None`` without it."""
+    answered: bool = False
+    """Whether a verb came to run: an exit status before that is one of wrong use."""
+
+
+INVOCATION: Final = Invocation()
+
+
+def split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """Split a verb that runs a guest at the first ``--``; other verbs are left alone."""
+    if guest_verb(words) and "--" in words:
+        at = words.index("--")
+        return words[:at], words[at + 1 :]
+    return words, None
+
+
+def guest_verb(words: list[str]) -> bool:
+    """Whether the words ask for a verb that runs a guest."""
+    return next((word for word in words if not word.startswith("-")), None) in GUEST_VERBS

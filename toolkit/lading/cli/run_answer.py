@@ -1,0 +1,65 @@
+"""How the end of a run is told: a document's keys, and the lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lading.cli.screen import duration, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lading.cli.guest_output import GuestOutput
+    from lading.cli.screen import Screen
+
+
+class Ended(Protocol):
+    """A run's end, whoever supervised it."""
+
+    @property
+    def outcome(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> int: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+    @property
+    def remedy(self) -> str: ...  # noqa: D102
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+def run_document(result: Ended, output: GuestOutput) -> dict[str, Any]:
+    """The keys that every document about a run has."""
+    return {
+        "status": result.status,
+        "outcome": result.outcome,
+        "kind": result.kind,
+        "message": result.message,
+        "remedy": result.remedy,
+        "metrics": dict(result.metrics),
+        **output.document(),
+    }
+
+
+def say_end(screen: Screen, result: Ended) -> None:
+    """Say on standard error how a run ended, unless the guest just ended by itself."""
+    if result.outcome == "exit":
+        return
+    screen.err.print(f"lading: {result.kind}: {result.message}", style="bold red", markup=False)
+    if result.remedy:
+        screen.err.print(f"  remedy: {result.remedy}", markup=False)
+
+
+def metrics_line(metrics: Mapping[str, Any]) -> str:
+    """Load, first and steady inference, peak memory: what is known of them, in one line."""
+    parts: list[str] = []
+    for key, label in (("load_ms", "load"), ("first_ms", "first"), ("median_ms", "median"), ("p95_ms", "p95")):
+        if metrics.get(key) is not None:
+            parts.append(f"{label} {duration(metrics[key] / 1e3)}")
+    if metrics.get("inferences"):
+        parts.append(f"{metrics['inferences']} inferences")
+    if metrics.get("peak_memory_bytes"):
+        parts.append(f"peak memory {size(metrics['peak_memory_bytes'])}")
+    return " · ".join(parts)

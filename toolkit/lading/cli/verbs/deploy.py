@@ -1,0 +1,37 @@
+"""``lading deploy``: pack, check, push and run, on one device or several."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lading.cli.answer import Answer, verb
+from lading.cli.options import DevicesArgument, DryRun, Json, ProjectArgument
+from lading.deploy import DeployOptions
+
+EPILOG = "Example:  lading deploy examples/digits emulated://raspberry-pi-4b"
+
+
+@verb("deploy")
+def deploy(
+    project: ProjectArgument,
+    devices: DevicesArgument,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Stop when the release is current.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Push and switch again, even if nothing changed.")] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Afterwards keep this many releases of the app on the device.")
+    ] = None,
+    tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> Answer:
+    """Pack, check, push and run: the whole way from a project to answers on a device.
+
+    The old release stays current unless the new one is complete and its golden vectors and smoke runs are right.
+    Several devices are served at the same time, each with a result of its own.
+    """
+    from lading.cli.bring import bring
+
+    options = DeployOptions(run=not no_run, force=force, keep=keep, dry_run=dry_run)
+    return bring(project, devices, options, tensors=tensors, as_json=as_json)

@@ -1,0 +1,34 @@
+"""``lading push``: bring a release onto devices and make it current."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lading.cli.answer import Answer, verb
+from lading.cli.options import DevicesArgument, DryRun, Json, ProjectArgument
+from lading.deploy import DeployOptions
+
+EPILOG = "Example:  lading push dist/digits-1.0.0.lading emulated://raspberry-pi-4b"
+
+
+@verb("push")
+def push(
+    project: ProjectArgument,
+    devices: DevicesArgument,
+    force: Annotated[bool, typer.Option("--force", help="Push and switch again, even if nothing changed.")] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Afterwards keep this many releases of the app on the device.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> Answer:
+    """Bring a release onto devices, try it there with golden vectors and smoke runs, and make it current.
+
+    A dead link, a full disk or a power cut at any moment leaves the old release current; the next push goes on from
+    there. Blobs that a device has already are not sent again.
+    """
+    from lading.cli.bring import bring
+
+    return bring(project, devices, DeployOptions(run=False, force=force, keep=keep, dry_run=dry_run), as_json=as_json)

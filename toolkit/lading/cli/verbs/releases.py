@@ -1,0 +1,49 @@
+"""``lading releases``: the releases of an app on a device."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lading.cli.answer import Answer, verb
+from lading.cli.options import AppArgument, DeviceArgument, Json
+from lading.cli.screen import Screen, size
+
+EPILOG = "Example:  lading releases emulated://raspberry-pi-4b digits"
+
+
+@verb("releases")
+def releases(
+    device: DeviceArgument,
+    app: AppArgument = None,
+    pin: Annotated[str | None, typer.Option(metavar="RELEASE", help="Never collect this release.")] = None,
+    unpin: Annotated[str | None, typer.Option(metavar="RELEASE", help="Let it be collected again.")] = None,
+    as_json: Json = False,
+) -> Answer:
+    """List the releases of an app, the newest first: which is current, which is pinned, and what happened when."""
+    from lading.client import connect
+    from lading.devices import resolve
+
+    found = resolve(device)
+    with connect(found) as session:
+        if pin:
+            session.pin(app, pin, pinned=True)
+        if unpin:
+            session.pin(app, unpin, pinned=False)
+        listing: dict[str, Any] = session.releases(app)
+
+    def render(screen: Screen) -> None:
+        rows = [
+            [
+                entry["release"],
+                "current" if entry["current"] else "previous" if entry["previous"] else "",
+                "pinned" if entry["pinned"] else "",
+                entry["installed_at"] or "–",
+                size(entry["size"]),
+            ]
+            for entry in listing["releases"]
+        ]
+        screen.table(["release", "", "", "installed", "size"], rows, title=listing["app"], right=["size"])
+
+    return Answer({"device": str(found), **listing}, render)

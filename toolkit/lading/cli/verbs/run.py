@@ -1,0 +1,68 @@
+"""``lading run``: run an app's current release on a device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lading.cli.answer import Answer, verb
+from lading.cli.invocation import INVOCATION
+from lading.cli.options import AppArgument, DeviceArgument, Json, parse_pair, parse_size, parse_time
+from lading.cli.screen import Screen
+
+EPILOG = "Example:  lading run emulated://raspberry-pi-4b digits -- /images"
+
+
+@verb("run", runs_guest=True)
+def run(
+    device: DeviceArgument,
+    app: AppArgument = None,
+    release: Annotated[str | None, typer.Option(metavar="RELEASE", help="Another release than the current one.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a variable for the guest.")] = None,
+    timeout: Annotated[str | None, typer.Option(metavar="S", help="End the run after this time (60s, 5m).")] = None,
+    max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Less memory than the app may use.")] = None,
+    threads: Annotated[int | None, typer.Option(min=0, max=1024, help="Interpreter threads; 0 means all cores.")] = None,
+    tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
+    as_json: Json = False,
+) -> Answer:
+    """Run an app's current release; its output comes as it is made, its exit status is ours.
+
+    Arguments after -- replace the app's own.
+
+    125 means that lading ended the run, 126 that the guest cannot be run, 127 that device or app are not there.
+    """
+    from lading.cli.guest_output import GuestOutput, standard_input
+    from lading.cli.run_answer import metrics_line, run_document, say_end
+    from lading.client import connect
+    from lading.devices import resolve
+
+    screen = Screen(as_json=as_json)
+    output = GuestOutput(screen, tensors=tensors)
+    found = resolve(device)
+    with connect(found) as session:
+        result = session.run(
+            app,
+            args=INVOCATION.guest_args,
+            env=dict(parse_pair(text, "--env") for text in env or ()),
+            release=release,
+            stdin=standard_input(),
+            on_event=output.take,
+            timeout_s=parse_time(timeout, "--timeout") if timeout else None,
+            memory_bytes=parse_size(max_memory, "--max-memory") if max_memory else None,
+            threads=threads,
+        )
+    output.close()
+    document = {
+        "device": str(found),
+        "app": result.app,
+        "release": result.release,
+        **run_document(result, output),
+    }
+
+    def render(shown: Screen) -> None:
+        say_end(shown, result)
+        if line := metrics_line(result.metrics):
+            shown.note(line)
+
+    return Answer(document, render, status=result.status)

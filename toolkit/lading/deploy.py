@@ -1,0 +1,121 @@
+"""The main path: pack, check, push, run; on one device or on several at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lading.errors import LadingError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lading.client import PushResult, RunResult
+    from lading.devices import Device
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What became of a deploy to one device."""
+
+    device: str
+    push: PushResult | None = None
+    run: RunResult | None = None
+    error: LadingError | None = None
+    checked: bool = False
+    """Whether a check against the device's capabilities came before the push."""
+    round_trips: int = 0
+    """Questions put to the device, each waited for."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the device has the release and, if it was run, the app ended well."""
+        return self.error is None and (self.run is None or self.run.status == 0)
+
+
+@dataclass(frozen=True)
+class DeployOptions:
+    """How to deploy. ``args`` stands for the app's own arguments when it is None."""
+
+    run: bool = True
+    args: Sequence[str] | None = None
+    force: bool = False
+    keep: int | None = None
+    dry_run: bool = False
+
+
+class Watcher:
+    """What a deploy tells on its way; the CLI overrides these. They are called from one thread a device."""
+
+    def stage(self, device: str, text: str) -> None:
+        """A stage begins, or has something to say."""
+
+    def pushed(self, device: str, push: PushResult) -> None:
+        """The release is on the device and current (or would be, in a dry run)."""
+
+    def progress(self, device: str, done: int, total: int) -> None:
+        """Bytes sent so far, of those that are missing on the device."""
+
+    def event(self, device: str, event: Any) -> None:
+        """An event of a run (see ``lading.client.events``)."""
+
+
+def prepare(path: Path, *, progress: Callable[[str, int, int], None] | None = None) -> Path:
+    """The bundle to deploy: ``path`` itself when it is one, else what packing the project gives.
+
+    Raises:
+        UsageError: neither a project nor a bundle.
+        ProjectError: the project cannot be packed.
+    """
+    from lading.bundle import pack
+    from lading.project import PROJECT_FILE, load_project
+
+    if path.is_file():
+        return path
+    if not (path / PROJECT_FILE).is_file():
+        raise UsageError(
+            f"{path} is neither a bundle nor a folder with {PROJECT_FILE}",
+            remedy="give a project folder or a .lading file; `lading init` makes a project",
+        )
+    return pack(load_project(path), progress=progress).path
+
+
+def deploy_many(
+    bundle: Path, devices: Sequence[Device], options: DeployOptions, watcher: Watcher | None = None
+) -> list[Deployed]:
+    """Deploy one bundle to several devices at once; each result stands for itself."""
+    watcher = watcher or Watcher()
+    if len(devices) == 1:
+        return [deploy_one(bundle, devices[0], options, watcher)]
+    with ThreadPoolExecutor(max_workers=min(len(devices), 16), thread_name_prefix="deploy") as pool:
+        return list(pool.map(lambda device: deploy_one(bundle, device, options, watcher), devices))
+
+
+def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Watcher) -> Deployed:
+    """Deploy to one device. Errors of lading's own end up in the result."""
+    from lading.bundle import open_bundle
+    from lading.client import connect
+
+    name = str(device)
+    push: PushResult | None = None
+    try:
+        with open_bundle(bundle) as opened, connect(device) as session:
+            watcher.stage(name, "goes on unchecked: nothing has compared the app with what this device can do")
+            push = session.push(
+                opened,
+                force=options.force,
+                keep=options.keep,
+                dry_run=options.dry_run,
+                progress=lambda done, total: watcher.progress(name, done, total),
+            )
+            watcher.pushed(name, push)
+            run: RunResult | None = None
+            if options.run and not options.dry_run:
+                run = session.run(
+                    opened.bill.app.name, args=options.args, on_event=lambda event: watcher.event(name, event)
+                )
+            return Deployed(name, push, run, None, round_trips=session.round_trips)
+    except LadingError as error:
+        return Deployed(name, push, None, error)
