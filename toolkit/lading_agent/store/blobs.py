@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from queue import Queue
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.errors import AgentError
 from lading_agent.store.durable import sync_dir

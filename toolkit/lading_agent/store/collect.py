@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from lading_agent.errors import AgentError
 from lading_agent.store.durable import make_dirs, remove_any, remove_tree, replace_json, sync_dir
@@ -65,9 +65,19 @@ def sweep(layout: Layout) -> Collected:
             history = releases.history()
             if not history or history[-1]["release"] != current:
                 releases.remember(current, "push", "found by the sweep")
+            _forget_finished(layout, releases, current)
         elif not layout.release_ids(app):
             _remove_empty_app(layout, app)
     return drop_unneeded(layout)
+
+
+def _forget_finished(layout: Layout, releases: Releases, current: str) -> None:
+    """An intent of what is current already belongs to a push that was interrupted after its switch."""
+    release = releases.read(current)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        doc = json.loads(layout.intent(releases.app).read_bytes())
+        if release is not None and doc["blobs"] == dict(release.blobs):
+            forget_intent(layout, releases.app)
 
 
 def drop_unneeded(

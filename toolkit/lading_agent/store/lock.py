@@ -17,6 +17,9 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 
 from lading_agent.errors import AgentError
 
+SWEEP = "start-up sweep"
+SWEEP_PATIENCE_S = 10.0
+
 
 def boot_id() -> str:
     """The running kernel's own id: another one means that the device was started anew."""
@@ -40,10 +43,7 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _held(_read(path)) from None
+        _take(fd, path)
         record = {
             "owner": {key: owner.get(key) for key in ("user", "host", "pid")},
             "agent_pid": os.getpid(),
@@ -57,6 +57,21 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
         yield
     finally:
         os.close(fd)
+
+
+def _take(fd: int, path: Path) -> None:
+    """Take the lock; a start-up sweep, which is over in no time, is waited for."""
+    patience = time.monotonic() + SWEEP_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            record = _read(path)
+            if record.get("purpose") != SWEEP or time.monotonic() > patience:
+                raise _held(record) from None
+            time.sleep(0.01)
+        else:
+            return
 
 
 def holder(path: Path) -> Optional[Dict[str, Any]]:

@@ -1,0 +1,41 @@
+"""The agent's command line: ``serve``, ``runner``, ``version``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from lading_agent import PROTOCOL, __version__
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run one of the agent's commands.
+
+    Returns:
+        An exit status.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["runner"]:
+        from lading_agent.nn import process
+
+        return process.main(words[1:])
+    parser = argparse.ArgumentParser(prog="lading-agent", description="lading's device side")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="speak the agent protocol on standard input and output")
+    serving.add_argument("--home", type=Path, required=True, help="the agent's folder")
+    serving.add_argument("--device", type=Path, help="the device file (default: device.json in the home)")
+    commands.add_parser("runner", help="host one guest (started by the agent)")
+    commands.add_parser("version", help="version of the agent and of its protocol")
+    options = parser.parse_args(words)
+    if options.command == "version":
+        sys.stdout.write(f"{__version__} protocol {PROTOCOL} python {sys.version.split()[0]}\n")
+        return 0
+    from lading_agent.serve.stdio import serve_stdio
+
+    return serve_stdio(options.home, options.device)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""What the agent knows about the device that it looks after: target, firmware profile, store, runner."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from lading_agent.errors import AgentError
+from lading_agent.runs.launch import RunnerCommand, python_runner
+from lading_agent.store.steps import Steps
+from lading_agent.wire.frames import MAX_FRAME
+from lading_agent.wire.hello import Hello
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lading_agent.store.layout import Layout
+
+FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "runtime-lading")
+STDIN_WINDOW = 256 * 1024
+_TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A device as its agent serves it."""
+
+    layout: Layout
+    target: Mapping[str, Any]
+    """The resolved target."""
+    profile: Mapping[str, Any]
+    """The resolved firmware profile."""
+    steps: Steps = field(default_factory=Steps)
+    runner: RunnerCommand = python_runner
+
+    @property
+    def run_memory_bytes(self) -> Optional[int]:
+        """What a run may use on this target; None where that is not known."""
+        value = self.target.get("run_memory_bytes")
+        return int(value) if value else None
+
+    @property
+    def storage_bytes(self) -> Optional[int]:
+        """What the target's storage holds; None where that is not known."""
+        value = self.target.get("storage_bytes")
+        return int(value) if value else None
+
+    def hello(self) -> Hello:
+        """What the agent says first."""
+        return Hello(
+            role="agent",
+            features=FEATURES,
+            limits={"frame": MAX_FRAME, "stdin": STDIN_WINDOW},
+            python=platform.python_version(),
+            machine=platform.machine(),
+            target={key: self.target[key] for key in _TARGET_KEYS if self.target.get(key) is not None},
+            profile={key: self.profile[key] for key in ("id", "name") if key in self.profile},
+        )
+
+
+def read_device(path: Path) -> Dict[str, Any]:
+    """The document that says which device this is: ``{"target": …, "profile": …}``, both resolved.
+
+    Raises:
+        AgentError: it is missing or damaged.
+    """
+    try:
+        doc = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AgentError(
+            "agent-failed", f"the device file {path} cannot be read: {error}", "set the device up again"
+        ) from error
+    if not isinstance(doc, dict) or not all(isinstance(doc.get(key), dict) for key in ("target", "profile")):
+        raise AgentError("agent-failed", f"the device file {path} has no target and profile", "set the device up again")
+    return doc

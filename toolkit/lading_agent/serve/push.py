@@ -1,0 +1,247 @@
+"""Bringing a release onto the device and making it current."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from typing import Any, Dict, List, Optional, Tuple
+
+from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
+from lading_agent.errors import AgentError
+from lading_agent.serve import verify
+from lading_agent.serve.device import FEATURES, Served
+from lading_agent.serve.exchange import Exchange, message_of
+from lading_agent.serve.specs import refuse_too_large
+from lading_agent.store import collect, install, space
+from lading_agent.store.blobs import BadContent, Receiver, missing
+from lading_agent.store.durable import remove_tree
+from lading_agent.store.lock import locked
+from lading_agent.store.releases import CANDIDATE, INSTALLED, Release, Releases
+from lading_agent.wire.frames import DATA
+from lading_agent.wire.messages import Fields
+
+NEEDS_A_MESSAGE = 2000
+ROUNDS = 3
+"""How often the client is asked again for content that older bytes of the device had spoilt."""
+
+OTHER_VARIANT = "other-variant"
+
+Missing = List[Tuple[str, int, int]]
+
+
+def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
+    """Answer the request ``push``."""
+    fields = exchange.fields
+    variant = fields.text("variant", "default", limit=64)
+    force = fields.flag("force")
+    keep = fields.optional_integer("keep", low=1)
+    bill_bytes = exchange.receive_bytes(fields.integer("bill_size", high=MAX_BILL_BYTES))
+    if f"sha256:{hashlib.sha256(bill_bytes).hexdigest()}" != fields.text("bill_digest"):
+        raise AgentError("bundle", "the bill does not have the digest that it was sent under", "pack the bundle again")
+    try:
+        bill = Bill.parse(bill_bytes)
+        bill.variant(variant)
+    except BillError as error:
+        raise AgentError("bundle", f"the bill: {error}", error.remedy or "pack the bundle again") from error
+    if f"runtime-{bill.app.runtime}" not in FEATURES:
+        raise AgentError(
+            "check-refused",
+            f"{bill.app.name} wants the runtime {bill.app.runtime}, which this device's agent cannot start",
+            'use runtime = "lading" in lading.toml, or another device',
+        )
+    refuse_too_large(served, bill, variant)
+    job = _Push(served, exchange, bill, bill_bytes, variant)
+    if fields.flag("dry_run"):
+        return job.look(force)
+    if not force and job.is_current():
+        return job.summary(already_current=True)
+    with locked(served.layout.lock, exchange.owner, f"push of {bill.app.name} {bill.app.version}"):
+        served.steps.reach("lock")
+        collect.sweep(served.layout)
+        result = job.do(force, keep)
+        served.steps.reach("unlock")
+    return result
+
+
+class _Push:
+    def __init__(self, served: Served, exchange: Exchange, bill: Bill, bill_bytes: bytes, variant: str) -> None:
+        self._served = served
+        self._layout = served.layout
+        self._steps = served.steps
+        self._exchange = exchange
+        self._bill = bill
+        self._bill_bytes = bill_bytes
+        self._variant = variant
+        self._blobs = dict(sorted(bill.blobs(variant).items()))
+        self._releases = Releases(served.layout, bill.app.name)
+        self._sent: Dict[str, Any] = {"sent_blobs": 0, "sent_bytes": 0, "resumed_bytes": 0}
+        self._timings: Dict[str, float] = {}
+
+    def is_current(self) -> bool:
+        """Whether there is nothing to do."""
+        if self._releases.current() != self._bill.release:
+            return False
+        there = self._releases.read(self._bill.release)
+        if there is None or there.state != INSTALLED or there.variant != self._variant:
+            return False
+        return not missing(self._layout, self._blobs)
+
+    def look(self, force: bool) -> Dict[str, Any]:
+        """Say what would be done."""
+        wanted = missing(self._layout, self._blobs, distrust=force)
+        self._check_space(wanted, collect_if_short=False)
+        self._count(wanted)
+        return self.summary(already_current=not force and self.is_current(), dry_run=True)
+
+    def do(self, force: bool, keep: Optional[int]) -> Dict[str, Any]:
+        """Do it. Whatever goes wrong, the old release stays current, and what arrived stays for the next time."""
+        app = self._bill.app.name
+        before = self._releases.current()
+        wanted = missing(self._layout, self._blobs, distrust=force)
+        self._steps.reach("space")
+        self._check_space(wanted, collect_if_short=True)
+        self._steps.reach("intent")
+        collect.write_intent(self._layout, app, self._blobs)
+        self._count(wanted)
+        self._timed("transfer", lambda: self._receive(wanted))
+        release = self._install()
+        try:
+            golden = self._timed("golden", lambda: self._verify("golden", release))
+            smoke = self._timed("smoke", lambda: self._verify("smoke", release))
+            self._exchange.check()
+            if release.state != INSTALLED:
+                self._steps.reach("installed")
+                self._releases.mark_installed(release)
+        except BaseException:
+            if release.state == CANDIDATE:
+                remove_tree(self._layout.release(app, release.id), self._layout.scratch())
+            raise
+        self._releases.switch(release.id, self._steps)
+        self._steps.reach("history")
+        if before != release.id or not self._releases.history():
+            owner = self._exchange.owner
+            self._releases.remember(release.id, "push", f"{owner.get('user')}@{owner.get('host')}")
+        self._steps.reach("clean")
+        collect.forget_intent(self._layout, app)
+        collected = (
+            collect.keep_releases(self._layout, keep, apps=[app]) if keep else collect.drop_unneeded(self._layout)
+        )
+        return self.summary(previous=before, golden=golden, smoke=smoke, collected=collected.to_json())
+
+    def summary(self, *, already_current: bool = False, previous: Optional[str] = None, **more: Any) -> Dict[str, Any]:
+        """The reply."""
+        present = len(self._blobs) - self._sent["sent_blobs"]
+        size = sum(self._blobs.values()) - self._sent["sent_bytes"]
+        return {
+            "app": self._bill.app.name,
+            "release": self._bill.release,
+            "variant": self._variant,
+            "already_current": already_current,
+            "previous": self._releases.previous() if already_current else previous,
+            "present_blobs": present,
+            "present_bytes": size,
+            "timings": self._timings,
+            **self._sent,
+            **more,
+        }
+
+    def _count(self, wanted: Missing) -> None:
+        self._sent["sent_blobs"] = len(wanted)
+        self._sent["sent_bytes"] = sum(size - offset for _, size, offset in wanted)
+        self._sent["resumed_bytes"] = sum(offset for _, _, offset in wanted)
+
+    def _check_space(self, wanted: Missing, *, collect_if_short: bool) -> None:
+        need = sum(size - offset for _, size, offset in wanted)
+        new = self._releases.read(self._bill.release) is None
+        need += len(self._bill_bytes) if new else 0
+        inodes = len(wanted) + (install.inodes_needed(self._bill) if new else 0)
+        try:
+            space.require(space.measure(self._layout.home, self._served.storage_bytes), need, inodes)
+        except AgentError:
+            if not collect_if_short:
+                raise
+            # What other, unfinished pushes brought may go before this one is refused.
+            collect.drop_unneeded(self._layout, intents=False, also=self._blobs)
+            space.require(space.measure(self._layout.home, self._served.storage_bytes), need, inodes)
+
+    def _receive(self, wanted: Missing) -> None:
+        receiver = Receiver(self._layout, self._steps)
+        try:
+            for _ in range(ROUNDS):
+                self._ask(wanted)
+                if not wanted:
+                    break
+                bad = self._receive_round(receiver)
+                receiver.commit()
+                wanted = missing(self._layout, self._blobs)
+                if not wanted:
+                    break
+                if not bad:
+                    raise AgentError("usage", "the client did not send all that is missing", "update lading")
+            else:
+                raise AgentError("agent-failed", "content comes out damaged on the device", "look at its storage")
+        finally:
+            receiver.close()
+
+    def _ask(self, wanted: Missing) -> None:
+        order = {digest: number for number, digest in enumerate(self._blobs)}
+        for at in range(0, max(len(wanted), 1), NEEDS_A_MESSAGE):
+            part = [[order[digest], offset] for digest, _, offset in wanted[at : at + NEEDS_A_MESSAGE]]
+            more = at + NEEDS_A_MESSAGE < len(wanted)
+            self._exchange.event("need", blobs=part, more=more)
+
+    def _receive_round(self, receiver: Receiver) -> List[str]:
+        """Take what the client sends up to its ``commit``; return what has to be sent again, from its start."""
+        digests = list(self._blobs)
+        bad: List[str] = []
+        while True:
+            frame = self._exchange.receive()
+            try:
+                if frame.kind == DATA:
+                    receiver.feed(frame.payload)
+                    continue
+                message = message_of(frame) or {}
+                if message.get("message") == "commit":
+                    break
+                if message.get("message") != "blob" or receiver.remaining:
+                    raise AgentError("usage", "the client sent something unexpected", "update lading")
+                fields = Fields(message)
+                digest = digests[fields.integer("index", high=len(digests) - 1)]
+                receiver.begin(digest, self._blobs[digest], fields.integer("offset"))
+            except BadContent as error:
+                if not error.resumed:
+                    raise AgentError(
+                        "bundle",
+                        f"what was sent as {error.digest} is something else: the bundle is damaged",
+                        "pack it again, or fetch it again from where it came",
+                        {"digest": error.digest},
+                    ) from None
+                bad.append(error.digest)
+        if receiver.remaining:
+            raise AgentError("usage", "the client stopped in the middle of a blob", "update lading")
+        return bad
+
+    def _install(self) -> Release:
+        there = self._releases.read(self._bill.release)
+        if there is not None and there.state == INSTALLED:
+            self._steps.reach("release-build")
+            install.refresh(self._layout, self._bill, self._bill_bytes)
+            if there.variant == self._variant:
+                return there
+            # Another variant of a release is the same directory: it changes with its release.json, in one rename.
+            return replace(there, variant=self._variant, blobs=self._blobs, state=OTHER_VARIANT)
+        collect.prepare_app(self._layout, self._bill.app.name)
+        return install.install(self._layout, self._bill, self._bill_bytes, self._variant, self._steps)
+
+    def _verify(self, step: str, release: Release) -> List[Dict[str, Any]]:
+        self._exchange.check()
+        self._steps.reach(step)
+        return getattr(verify, step)(self._served, self._exchange, self._bill, release)  # type: ignore[no-any-return]
+
+    def _timed(self, name: str, do: Any) -> Any:
+        begin = time.monotonic()
+        try:
+            return do()
+        finally:
+            self._timings[f"{name}_ms"] = round((time.monotonic() - begin) * 1e3, 3)

@@ -1,0 +1,155 @@
+"""Running an app's release, its streams and events going to the client as they come."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from lading_agent.errors import AgentError, Cancelled
+from lading_agent.runs import supervise
+from lading_agent.serve.apps import which_app
+from lading_agent.serve.device import STDIN_WINDOW, Served
+from lading_agent.serve.specs import run_spec
+from lading_agent.store.durable import make_dirs
+from lading_agent.store.releases import Release, Releases, in_use
+from lading_agent.wire.frames import DATA, STDERR, STDOUT, TENSOR
+
+if TYPE_CHECKING:
+    from lading_agent.bill import Bill
+    from lading_agent.runs.result import RunResult
+    from lading_agent.runs.spec import RunSpec
+    from lading_agent.serve.exchange import Exchange
+
+ATTEMPTS = 3
+STDIN_CHUNK = STDIN_WINDOW // 4
+
+
+def run(served: Served, exchange: Exchange) -> Dict[str, Any]:
+    """Answer the request ``run``."""
+    fields = exchange.fields
+    app = which_app(served, fields.optional_text("app"))
+    releases = Releases(served.layout, app)
+    asked = fields.optional_text("release")
+    with contextlib.ExitStack() as stack:
+        release = _hold(served, releases, asked, stack)
+        bill = releases.bill(release.id)
+        spec = _spec(served, exchange, bill, release)
+        exchange.event("started", app=app, release=release.id, variant=release.variant)
+        result = _supervised(served, exchange, spec)
+        return {"app": app, "release": release.id, **result.to_json()}
+
+
+def _hold(served: Served, releases: Releases, asked: Optional[str], stack: contextlib.ExitStack) -> Release:
+    """The release that is asked for, kept from being removed until ``stack`` ends."""
+    for _ in range(ATTEMPTS):
+        release = releases.require(asked) if asked is not None else releases.require_current()
+        try:
+            stack.enter_context(in_use(served.layout.release(releases.app, release.id)))
+        except FileNotFoundError:
+            continue  # it was removed after its name was read: what is current now?
+        return release
+    raise AgentError("no-such-release", f"the releases of {releases.app} are being removed", "try again")
+
+
+def _spec(served: Served, exchange: Exchange, bill: Bill, release: Release) -> RunSpec:
+    fields = exchange.fields
+    app = bill.app.name
+    state = {directory.guest: served.layout.state(app, directory.guest) for directory in bill.state}
+    for path in state.values():
+        make_dirs(path)
+    spec = run_spec(
+        served,
+        bill,
+        release.variant,
+        served.layout.release(app, release.id),
+        state=state,
+        args=fields.optional_texts("args"),
+        env=fields.mapping("env"),
+        threads=fields.optional_integer("threads", high=1024),
+    )
+    limits = spec.limits
+    time_s = fields.optional_seconds("timeout_s")
+    memory = fields.optional_integer("memory_bytes", low=1)
+    if time_s is not None:
+        limits = replace(limits, time_s=time_s)
+    if memory is not None:
+        # A request may ask for more than the app does, never for more than the target gives.
+        most = served.run_memory_bytes
+        limits = replace(limits, memory_bytes=memory if most is None else min(memory, most))
+    return replace(spec, limits=limits)
+
+
+def _supervised(served: Served, exchange: Exchange, spec: RunSpec) -> RunResult:
+    stdin = _Stdin(exchange) if exchange.fields.flag("stdin") else None
+    try:
+        return supervise.run(
+            spec,
+            stdin=stdin.fd if stdin is not None else None,
+            on_stdout=lambda data: exchange.data(data, STDOUT),
+            on_stderr=lambda data: exchange.data(data, STDERR),
+            on_report=lambda event: _forward(exchange, event),
+            should_stop=lambda: exchange.cancelled,
+            command=served.runner,
+        )
+    finally:
+        if stdin is not None:
+            stdin.close()
+
+
+def _forward(exchange: Exchange, event: Dict[str, Any]) -> None:
+    """Pass on a report event; a tensor's bytes leave their base64 and follow as data."""
+    name = event.pop("event")
+    data: Optional[bytes] = None
+    if name == "tensor":
+        try:
+            data = base64.b64decode(event.pop("data", ""), validate=True)
+        except (binascii.Error, TypeError, ValueError):
+            exchange.event("log", level="warning", text="a tensor of the runner's report is damaged")
+            return
+        event["bytes"] = len(data)
+    exchange.event(str(name), **event)
+    if data:
+        exchange.data(data, TENSOR)
+
+
+class _Stdin:
+    """Moves what the client sends to the guest's standard input; an empty data frame ends it.
+
+    The client sends no more than the window at once, and is told of what the guest took: a guest that does not read
+    never stops the connection.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.fd, self._write_fd = os.pipe()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._feed, name="run-stdin", daemon=True)
+        self._thread.start()
+
+    def _feed(self) -> None:
+        try:
+            with os.fdopen(self._write_fd, "wb", 0) as pipe:
+                while True:
+                    frame = self._exchange.receive()
+                    if frame.kind != DATA:
+                        continue
+                    if not frame.payload:
+                        return
+                    view = memoryview(frame.payload)
+                    while view:
+                        view = view[pipe.write(view) or 0 :]
+                    self._exchange.event("stdin-credit", bytes=len(frame.payload))
+        except (Cancelled, BrokenPipeError):
+            return
+
+    def close(self) -> None:
+        """The run is over: wake the feeder up, wherever it waits."""
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+        self._exchange.no_more()
+        self._thread.join()

@@ -1,0 +1,62 @@
+"""Serving on standard input and output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Optional
+
+from lading_agent.errors import AgentError
+from lading_agent.runs.launch import RunnerCommand, python_runner
+from lading_agent.serve.device import Served, read_device
+from lading_agent.serve.server import Server
+from lading_agent.store.layout import Layout
+from lading_agent.store.steps import OnStep, Steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def serve_stdio(
+    home: Path,
+    device: Optional[Path] = None,
+    *,
+    on_step: Optional[OnStep] = None,
+    runner: RunnerCommand = python_runner,
+) -> int:
+    """Serve the device whose home is ``home`` until standard input ends.
+
+    Args:
+        home: the agent's folder.
+        device: the device file; ``device.json`` in the home by default.
+        on_step: called with the name of each step of a push before it is taken.
+        runner: which runner a run is started with.
+
+    Returns:
+        An exit status.
+    """
+    layout = Layout(home.absolute())
+    try:
+        doc = read_device(device if device is not None else layout.device)
+    except AgentError as error:
+        sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
+        return 1
+    reading, writing = _take_over()
+    served = Served(layout, doc["target"], doc["profile"], Steps(on_step), runner)
+    return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
+
+
+def _take_over() -> tuple[int, int]:
+    """Keep standard input and output for the protocol: whatever else prints goes to standard error."""
+    reading, writing = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return reading, writing
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
