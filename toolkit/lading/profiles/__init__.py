@@ -1,0 +1,8 @@
+"""Firmware profiles: the software on a board that hosts guests, as data in ``firmware_profiles/*.toml``."""
+
+from __future__ import annotations
+
+from lading.profiles.load import find, ids, load_all, load_file
+from lading.profiles.schema import FirmwareProfile
+
+__all__ = ["FirmwareProfile", "find", "ids", "load_all", "load_file"]

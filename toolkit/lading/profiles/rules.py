@@ -1,0 +1,119 @@
+"""What types cannot say about a profile: numbers given twice, names that are nobody's, steps that do not exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lading import names
+from lading.datafiles import invalid
+from lading_agent.nn import rules_load, rules_run  # noqa: F401  (they register the steps)
+from lading_agent.nn.calls import CRASHES
+from lading_agent.nn.decode import PARAMETERS
+from lading_agent.nn.facts import DTYPES
+from lading_agent.nn.rules import CONDITIONS, STEPS, TRANSFERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lading.profiles.schema import Codes, FirmwareProfile
+
+_DTYPES = {name for name, _ in DTYPES.values()}
+
+
+def check(profile: FirmwareProfile, where: str) -> None:
+    """Look at everything in a profile that refers to something else in it.
+
+    Raises:
+        DataFileError: names file, key, cause and remedy.
+    """
+    if profile.abi is None:
+        if profile.functions:
+            raise invalid(where, "abi", "is missing, but there are functions", remedy="add the [abi] table")
+        return
+    abi = profile.abi
+    for table, numbers in (
+        ("tensor-types", abi.tensor_types),
+        ("encodings", abi.encodings),
+        ("targets", abi.targets),
+        ("errno", abi.errno),
+    ):
+        _no_number_twice(where, f"abi.{table}", numbers)
+    if abi.errno.get("success") != 0:
+        raise invalid(where, "abi.errno.success", "is not 0", remedy="write 'success = 0'")
+    outcomes = {*abi.errno, "trap", *CRASHES}
+    for key, codes, numbers in (
+        ("encodings", profile.encodings, abi.encodings),
+        ("targets", profile.targets, abi.targets),
+    ):
+        if codes is None:
+            raise invalid(where, key, "is missing", remedy=f"add the [{key}] table")
+        _codes(where, key, codes, numbers, outcomes)
+    _tensors(where, profile, outcomes)
+    _functions(where, profile, outcomes)
+
+
+def _no_number_twice(where: str, key: str, numbers: Mapping[str, int]) -> None:
+    seen: dict[int, str] = {}
+    for name, number in numbers.items():
+        if number in seen:
+            raise invalid(
+                where, f"{key}.{name}", f"{number} is already {seen[number]}", remedy="give each name its own number"
+            )
+        seen[number] = name
+
+
+def _known(where: str, key: str, name: str, known: Iterable[str], what: str) -> None:
+    known = sorted(known)
+    if name not in known:
+        near = names.near(name, known)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise invalid(where, key, f"{name!r} is no {what}", remedy=f"{hint}known: {', '.join(known)}")
+
+
+def _codes(where: str, key: str, codes: Codes, numbers: Mapping[str, int], outcomes: set[str]) -> None:
+    for i, name in enumerate(codes.accept):
+        _known(where, f"{key}.accept[{i}]", name, numbers, f"name in [abi.{key}]")
+    _known(where, f"{key}.unsupported", codes.unsupported, outcomes, "outcome")
+    _known(where, f"{key}.unknown", codes.unknown, outcomes, "outcome")
+    for number, outcome in codes.codes.items():
+        if not number.isdecimal() or int(number) > 0xFFFFFFFF:
+            raise invalid(where, f"{key}.codes", f"{number!r} is no number", remedy='write "5" = "invalid_encoding"')
+        _known(where, f"{key}.codes.{number}", outcome, outcomes, "outcome")
+
+
+def _tensors(where: str, profile: FirmwareProfile, outcomes: set[str]) -> None:
+    assert profile.abi is not None
+    _known(where, "tensors.otherwise", profile.tensors.otherwise, outcomes, "outcome")
+    for side, rules in (("input", profile.tensors.input), ("output", profile.tensors.output)):
+        for i, rule in enumerate(rules):
+            key = f"tensors.{side}[{i}]"
+            _known(where, f"{key}.how", rule.how, {*TRANSFERS, *outcomes}, "transfer or outcome")
+            _known(where, f"{key}.tensor", rule.tensor, {*_DTYPES, "any"}, "tensor type")
+            _known(where, f"{key}.guest", rule.guest, {*profile.abi.tensor_types, "any"}, "name in [abi.tensor-types]")
+
+
+def _functions(where: str, profile: FirmwareProfile, outcomes: set[str]) -> None:
+    assert profile.abi is not None
+    for function, program in profile.functions.items():
+        _known(where, f"functions.{function}", function, {*PARAMETERS[profile.abi.layout], "exit"}, "function")
+        for i, step in enumerate(program):
+            _step(where, f"functions.{function}[{i}]", step, outcomes)
+
+
+def _step(where: str, key: str, step: Mapping[str, Any], outcomes: set[str]) -> None:
+    name = step.get("step")
+    if not isinstance(name, str):
+        raise invalid(where, key, "has no 'step'", remedy='write { step = "graph", fail = "invalid_argument" }')
+    _known(where, f"{key}.step", name, STEPS, "step")
+    kind = STEPS[name]
+    allowed = {"step", "when", *kind.params, *(("fail",) if kind.needs_fail else ())}
+    for param in step:
+        if not param.startswith("x-"):
+            _known(where, f"{key}.{param}", param, allowed, f"parameter of the step {name}")
+    if kind.needs_fail:
+        fail = step.get("fail")
+        if not isinstance(fail, str):
+            raise invalid(where, key, f"the step {name} has no 'fail'", remedy='add fail = "invalid_argument"')
+        _known(where, f"{key}.fail", fail, outcomes, "outcome")
+    if "when" in step:
+        _known(where, f"{key}.when", str(step["when"]), CONDITIONS, "condition")

@@ -1,0 +1,192 @@
+"""What stands in a firmware profile. Field names are written ``like-this`` in the files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from lading.datafiles import Table
+from lading.units import Size
+
+U32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$")]
+KnownBy = Literal["measured", "declared", "inferred"]
+
+
+class Provenance(Table, frozen=True):
+    """Where a profile's facts come from."""
+
+    known_by: KnownBy
+    source: str
+    """What was read or measured."""
+    recorded_on: str = ""
+    """The build that was measured, where one was."""
+
+
+class Runtime(Table, frozen=True):
+    """The runtime on the firmware."""
+
+    name: str
+    release: str
+    tflite: str = ""
+    """Version of the TFLite that it carries."""
+    backends: dict[str, str] = msgspec.field(default_factory=dict)
+    """Further backends by encoding, with their versions."""
+
+
+class Statuses(Table, frozen=True):
+    """Exit status of the real process by the way a run ends."""
+
+    trap: Annotated[int, msgspec.Meta(ge=0, le=255)] = 134
+    invalid_module: Annotated[int, msgspec.Meta(ge=0, le=255)] = 126
+    not_loadable: Annotated[int, msgspec.Meta(ge=0, le=255)] = 126
+    link_error: Annotated[int, msgspec.Meta(ge=0, le=255)] = 126
+    abort: Annotated[int, msgspec.Meta(ge=0, le=255)] = 134
+    segv: Annotated[int, msgspec.Meta(ge=0, le=255)] = 139
+
+
+class Link(Table, frozen=True):
+    """How modules are linked."""
+
+    unknown_import: Literal["refuse", "trap"] = "refuse"
+    """``refuse``: the module does not start; ``trap``: it starts and ends when it calls the import."""
+    wasi: list[str] = msgspec.field(default_factory=lambda: ["wasi_snapshot_preview1"])
+    """Import modules that offer WASI preview 1."""
+
+
+class Limits(Table, frozen=True):
+    """The firmware's own limits; absent: none of its own."""
+
+    graphs: U32 | None = None
+    contexts: U32 | None = None
+    model_bytes: Size | None = None
+    memory_bytes: Size | None = None
+    arena_bytes: Size | None = None
+
+
+class Abi(Table, frozen=True):
+    """Numbers and layout of the wasi-nn interface."""
+
+    modules: Annotated[list[str], msgspec.Meta(min_length=1)]
+    """Import modules under which the functions are offered."""
+    layout: Literal["witx", "wamr-legacy"]
+    tensor_types: dict[Name, U32]
+    encodings: dict[Name, U32]
+    targets: dict[Name, U32]
+    errno: dict[Name, U32]
+
+
+class Codes(Table, frozen=True):
+    """Which numbers of an enum are accepted, and what the others give."""
+
+    accept: list[str]
+    unsupported: str
+    """Outcome for a number that has a name but is not accepted."""
+    unknown: str
+    """Outcome for a number without a name."""
+    mask: U32 = 0xFFFFFFFF
+    """The bits that the host looks at."""
+    codes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Outcomes for single numbers."""
+
+
+class TensorRule(Table, frozen=True):
+    """How one kind of model tensor passes."""
+
+    how: str
+    """``copy``, ``quantize``, ``dequantize``, ``drop``, or an outcome."""
+    tensor: str = "any"
+    """The model's type, by numpy's name."""
+    quantized: bool | None = None
+    guest: str = "any"
+    """The guest's tensor type."""
+    int8: Literal["as-u8", "quantize-f32"] | None = None
+    """Only under that policy of the bill."""
+
+
+class Tensors(Table, frozen=True):
+    """How tensor bytes pass between guest and interpreter; the first rule that fits counts."""
+
+    input: list[TensorRule] = msgspec.field(default_factory=list)
+    output: list[TensorRule] = msgspec.field(default_factory=list)
+    otherwise: str = "invalid_argument"
+    """Outcome of an input that no rule fits."""
+
+
+class Wasm(Table, frozen=True):
+    """The wasm engine."""
+
+    features: dict[str, bool] = msgspec.field(default_factory=dict)
+    """Proposals that it takes or does not take."""
+    components: bool = False
+    notes: str = ""
+
+
+class KnownCrash(Table, frozen=True):
+    """Something that kills the host process."""
+
+    situation: str
+    outcome: Literal["abort", "segv", "trap"]
+    source: str = ""
+
+
+Program = list[dict[str, Any]]
+
+
+class FirmwareProfile(Table, frozen=True):
+    """One firmware profile. Its id is the stem of its file."""
+
+    schema: int
+    title: str
+    provenance: Provenance
+    runtime: Runtime
+    summary: str = ""
+    extends: str = ""
+    """Id of the profile that this one changes: tables are merged, everything else replaces."""
+    backend: Literal["litert", "tflite-runtime", "none"] = "litert"
+    """The interpreter that stands in for the firmware's when it is emulated."""
+    wasi_level: Literal["preview1", "preview2", "none"] = "preview1"
+    wasi_nn: str = "witx"
+    """The form of wasi-nn: ``witx``, ``wit-…``, or what the firmware calls its own."""
+    statuses: Statuses = msgspec.field(default_factory=Statuses)
+    link: Link = msgspec.field(default_factory=Link)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    wasm: Wasm = msgspec.field(default_factory=Wasm)
+    abi: Abi | None = None
+    """Absent for a firmware that hosts no core modules."""
+    encodings: Codes | None = None
+    targets: Codes | None = None
+    tensors: Tensors = msgspec.field(default_factory=Tensors)
+    operators: dict[str, U32] = msgspec.field(default_factory=dict)
+    """TFLite's builtin code to the highest version that the firmware's interpreter knows."""
+    operator_list: list[str] = msgspec.field(default_factory=list)
+    """Names of the only operators that the firmware has; empty: all of them."""
+    functions: dict[str, Program] = msgspec.field(default_factory=dict)
+    """Per function, the steps of the host in order; ``exit`` is what happens when the guest ends."""
+    crashes: list[KnownCrash] = msgspec.field(default_factory=list)
+    vendor: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
+    """Free pairs."""
+    id: str = ""
+    """The file's stem; not written in the file."""
+
+    @property
+    def runs_guests(self) -> bool:
+        """Whether core modules can be run (and emulated) on it."""
+        return bool(self.functions)
+
+    def resolved(self) -> dict[str, Any]:
+        """The profile as JSON, everything that an agent or a runner needs; keys are the field names here."""
+        document = _plain(self)
+        assert isinstance(document, dict)
+        return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {k: _plain(v) for k, v in msgspec.structs.asdict(value).items() if v is not None}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return int(value) if type(value) is Size else value

@@ -1,0 +1,271 @@
+"""One guest in one wasm engine: reading the module, linking it, running it, and saying how it ended."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from lading_agent.nn.ends import End, GuestExit, RunEnds
+from lading_agent.nn.link import Import, link
+
+if TYPE_CHECKING:
+    from lading_agent.nn.host import Host
+    from lading_agent.nn.personality import Personality
+    from lading_agent.runs.spec import RunSpec
+
+PAGE = 65536
+CORE = b"\0asm\x01\0\0\0"
+COMPONENT = b"\0asm\x0d\0\x01\0"
+
+_FEATURES = {
+    "threads": "wasm_threads",
+    "tail-call": "wasm_tail_call",
+    "reference-types": "wasm_reference_types",
+    "simd": "wasm_simd",
+    "bulk-memory": "wasm_bulk_memory",
+    "multi-value": "wasm_multi_value",
+    "multi-memory": "wasm_multi_memory",
+    "memory64": "wasm_memory64",
+    "relaxed-simd": "wasm_relaxed_simd",
+    "function-references": "wasm_function_references",
+    "gc": "wasm_gc",
+}
+"""Names in profiles to the engine's switches."""
+
+
+class Guest:
+    """A module made ready to run."""
+
+    def __init__(self, spec: RunSpec, personality: Personality, host: Host, stderr_fd: int) -> None:
+        self._spec = spec
+        self._personality = personality
+        self._host = host
+        self._stderr_fd = stderr_fd
+
+    def run(self) -> End:
+        """Run it to its end, whatever that is."""
+        import wasmtime
+
+        try:
+            code = self._run(wasmtime)
+            self._host.at_exit()
+            return End("exit", code, "exit")
+        except RunEnds as ended:
+            return ended.end
+        except MemoryError:
+            return End(
+                "failed", 125, "out-of-memory", "the host ran out of memory", "raise the memory limit (--max-memory)"
+            )
+
+    def _run(self, wasmtime: Any) -> int:
+        engine = wasmtime.Engine(self._config(wasmtime))
+        module = self._module(wasmtime, engine)
+        store = wasmtime.Store(engine)
+        limit = self._spec.limits.memory_bytes
+        if limit is not None:
+            store.set_limits(memory_size=limit)
+        store.set_wasi(self._wasi(wasmtime))
+        self._host.attach(store)
+        linker = self._linker(wasmtime, engine)
+        self._check_link(module, linker)
+        self._check_shape(wasmtime, module, limit)
+        try:
+            instance = linker.instantiate(store, module)
+            instance.exports(store)["_start"](store)
+        except GuestExit as exited:
+            return exited.code if 0 <= exited.code <= 255 else exited.code & 0xFF
+        except wasmtime.ExitTrap as exited:
+            return int(exited.code) & 0xFF
+        except wasmtime.Trap as trap:
+            raise RunEnds(self._trapped(trap)) from trap
+        except wasmtime.WasmtimeError as error:
+            raise RunEnds(self._failed(str(error))) from error
+        return 0
+
+    def _config(self, wasmtime: Any) -> Any:
+        config = wasmtime.Config()
+        for feature, switch in _FEATURES.items():
+            if feature in self._personality.wasm_features:
+                setattr(config, switch, self._personality.wasm_features[feature])
+        return config
+
+    def _module(self, wasmtime: Any, engine: Any) -> Any:
+        try:
+            data = Path(self._spec.module).read_bytes()
+        except OSError as error:
+            raise RunEnds(
+                End("not-loadable", self._status("not_loadable"), "not-loadable", f"the module cannot be read: {error}")
+            ) from error
+        if data.startswith(COMPONENT):
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("not_loadable"),
+                    "not-loadable",
+                    "this is a WebAssembly component; this host runs core modules that import wasi_ephemeral_nn",
+                    "build the guest for wasm32-wasip1 (a core module)",
+                )
+            )
+        if not data.startswith(CORE):
+            what = (
+                "a WebAssembly module of another version" if data.startswith(b"\0asm") else "not a WebAssembly module"
+            )
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("invalid_module"),
+                    "invalid-module",
+                    f"the file is {what}",
+                    "give a .wasm file",
+                )
+            )
+        try:
+            return wasmtime.Module(engine, data)
+        except wasmtime.WasmtimeError as error:
+            text = " ".join(str(error).split())
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("invalid_module"),
+                    "invalid-module",
+                    f"the module is not valid on {self._personality.id}: {text[:500]}",
+                    "build it without the feature named, or is the file damaged?",
+                )
+            ) from error
+
+    def _wasi(self, wasmtime: Any) -> Any:
+        spec = self._spec
+        wasi = wasmtime.WasiConfig()
+        wasi.argv = [Path(spec.module).name, *spec.args]
+        wasi.env = list(spec.env.items())
+        wasi.inherit_stdin()
+        wasi.inherit_stdout()
+        wasi.stderr_custom = self._write_stderr
+        for opened in spec.dirs:
+            try:
+                wasi.preopen_dir(opened.host, opened.guest, opened.writable)
+            except wasmtime.WasmtimeError as error:
+                raise RunEnds(
+                    End(
+                        "failed",
+                        125,
+                        "no-directory",
+                        f"the directory {opened.host} cannot be opened for the guest: {error}",
+                    )
+                ) from error
+        return wasi
+
+    def _write_stderr(self, data: bytes) -> int:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._stderr_fd, view) :]
+            except OSError:
+                return -1
+        return len(data)
+
+    def _linker(self, wasmtime: Any, engine: Any) -> Any:
+        linker = wasmtime.Linker(engine)
+        linker.define_wasi()
+        linker.allow_shadowing = True
+        i32 = wasmtime.ValType.i32()
+        for module in self._personality.wasi_modules:
+            linker.define_func(module, "proc_exit", wasmtime.FuncType([i32], []), _proc_exit)
+        for function, implementation in self._host.functions():
+            kind = wasmtime.FuncType([i32] * len(function.params), [i32])
+            for module in self._personality.modules:
+                linker.define_func(module, function.name, kind, implementation, access_caller=True)
+        return linker
+
+    def _check_link(self, module: Any, linker: Any) -> None:
+        problem = link(self._personality, [_import(i) for i in module.imports])
+        if problem is None:
+            return
+        if problem.outcome == "link-error":
+            raise RunEnds(
+                End(
+                    "link-error",
+                    self._status("link_error"),
+                    "link-error",
+                    problem.reason,
+                    "choose a firmware that has it, or build the guest without it",
+                )
+            )
+        linker.define_unknown_imports_as_traps(module)
+
+    def _check_shape(self, wasmtime: Any, module: Any, limit: Optional[int]) -> None:
+        exports: Dict[str, Any] = {e.name: e.type for e in module.exports}
+        if not isinstance(exports.get("_start"), wasmtime.FuncType):
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("not_loadable"),
+                    "not-loadable",
+                    "the module exports no function _start: it is a library (a reactor), not a program",
+                    "build the guest as a command (with main)",
+                )
+            )
+        memory = exports.get("memory")
+        if not isinstance(memory, wasmtime.MemoryType):
+            return
+        if memory.is_64 or memory.is_shared:
+            kind = "64-bit" if memory.is_64 else "shared"
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("not_loadable"),
+                    "not-loadable",
+                    f"the module's memory is {kind}: wasi-nn passes 32-bit pointers into one unshared memory",
+                    "build the guest for wasm32 without threads",
+                )
+            )
+        if limit is not None and memory.limits.min * PAGE > limit:
+            raise RunEnds(_memory_limit(f"the module begins with {memory.limits.min * PAGE} bytes of memory", limit))
+
+    def _trapped(self, trap: Any) -> End:
+        text = _trap_text(trap)
+        limit, size = self._spec.limits.memory_bytes, self._host.memory_size()
+        if limit is not None and (size * 10 >= limit * 9 or (size * 2 >= limit and "unreachable" in text)):
+            return _memory_limit(f"the guest trapped ({text}) with {size} bytes of memory", limit)
+        return End("trap", self._status("trap"), "trap", text)
+
+    def _failed(self, text: str) -> End:
+        limit = self._spec.limits.memory_bytes
+        if limit is not None and "memory" in text and "limit" in text:
+            return _memory_limit("the module needs more memory at its start", limit)
+        return End("failed", 125, "engine-failed", " ".join(text.split())[:500])
+
+    def _status(self, kind: str) -> int:
+        return self._personality.status(kind)
+
+
+def _memory_limit(what: str, limit: int) -> End:
+    return End(
+        "failed",
+        125,
+        "memory-limit",
+        f"{what}, the limit is {limit}",
+        "raise the limit (--max-memory, or memory in lading.toml), or make the guest use less",
+    )
+
+
+def _proc_exit(code: int) -> None:
+    raise GuestExit(code & 0xFFFFFFFF)
+
+
+def _import(wanted: Any) -> Import:
+    import wasmtime
+
+    kind = wanted.type
+    name = wanted.name or ""
+    if isinstance(kind, wasmtime.FuncType):
+        return Import(wanted.module, name, tuple(map(str, kind.params)), tuple(map(str, kind.results)))
+    return Import(wanted.module, name, None, None)
+
+
+def _trap_text(trap: Any) -> str:
+    lines: List[str] = [line.strip() for line in str(trap).splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith(("wasm trap:", "0: wasm trap:", "1: wasm trap:"))]
+    found = causes[-1] if causes else (lines[-1] if lines else "trap")
+    return found.split("wasm trap: ", 1)[-1][:500]

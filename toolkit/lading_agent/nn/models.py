@@ -1,0 +1,150 @@
+"""The models of one run: named ones from the spec, and those that the guest hands over, each held once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+
+from lading_agent.nn.engine import Engine, Inference, Refused, state_pairs
+from lading_agent.nn.facts import ModelFacts, read_model
+from lading_agent.nn.state import ContextState, GraphState
+
+if TYPE_CHECKING:
+    from lading_agent.nn.calls import Call
+    from lading_agent.nn.memory import GuestMemory
+    from lading_agent.runs.spec import ModelSpec
+
+
+@dataclass
+class HeldModel:
+    """One model's bytes, shared by every graph that is made of them."""
+
+    size: int
+    path: Optional[str] = None
+    content: Optional[bytes] = None
+    spec: Optional[ModelSpec] = None
+    facts: Optional[ModelFacts] = None
+    spare: Any = None
+    """An interpreter that was made to look whether the model can be read, and is not yet anybody's."""
+    array: Any = field(default=None, repr=False)
+    """The bytes as a numpy array, for comparing; mapped from the file where there is one."""
+
+
+class Live:
+    """What a context keeps: its interpreter, and which output feeds which input."""
+
+    __slots__ = ("inference", "model", "pairs", "steps")
+
+    def __init__(self, model: HeldModel, inference: Inference, pairs: List[Tuple[int, int]]) -> None:
+        self.model = model
+        self.inference = inference
+        self.pairs = pairs
+        self.steps = 0
+
+
+class Models:
+    """The real :class:`~lading_agent.nn.rules.World`: files, guest memory and a TFLite interpreter."""
+
+    def __init__(self, engine: Optional[Engine], named: Tuple[ModelSpec, ...], most_bytes: int) -> None:
+        self._engine = engine
+        self._most = most_bytes
+        self._held: List[HeldModel] = []
+        self._named: Dict[str, HeldModel] = {}
+        self.memory: Optional[GuestMemory] = None
+        for spec in named:
+            held = HeldModel(size=Path(spec.path).stat().st_size, path=spec.path, spec=spec)
+            self._held.append(held)
+            self._named.setdefault(spec.name, held)
+            if spec.version:
+                self._named[f"{spec.name}@{spec.version}"] = held
+
+    def given_model(self, call: Call) -> GraphState:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        import numpy as np
+
+        at, length = call.ranges["model"]
+        assert self.memory is not None
+        found = self.memory.array[at : at + length]
+        for held in self._held:
+            if held.size == length and np.array_equal(self._bytes_of(held), found):
+                return self._graph(held)
+        held = HeldModel(size=length, content=found.tobytes())
+        held.array = np.frombuffer(held.content or b"", dtype=np.uint8)
+        self._read(held)
+        if held.facts is not None and not held.facts.error:
+            self._held.append(held)
+        return self._graph(held)
+
+    def named_model(self, name: bytes) -> Optional[GraphState]:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        held = self.find(name)
+        return self._graph(held) if held is not None else None
+
+    def named_size(self, name: bytes) -> Optional[int]:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        held = self.find(name)
+        return held.size if held is not None else None
+
+    def find(self, name: bytes) -> Optional[HeldModel]:
+        """The named model; UTF-8, exactly."""
+        try:
+            return self._named.get(name.decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+
+    def prepare(self, graph: GraphState, context: ContextState) -> str:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        try:
+            context.live = self.live(graph.model)
+        except Refused as error:
+            return f"the interpreter cannot prepare the model: {error}"
+        return ""
+
+    def live(self, held: HeldModel) -> Live:
+        """An interpreter of its own for a model.
+
+        Raises:
+            Refused: the model cannot be read or prepared, or its declared state does not fit it.
+        """
+        facts = self._read(held)
+        if facts.error:
+            raise Refused(facts.error)
+        pairs = state_pairs(facts, held.spec.state if held.spec is not None else {})
+        interpreter, held.spare = held.spare, None
+        if interpreter is None:
+            assert self._engine is not None
+            interpreter = self._engine.open(path=held.path, content=held.content)
+        return Live(held, Inference(interpreter, facts), pairs)
+
+    def output_bytes(self, context: ContextState, index: int) -> int:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        live: Live = context.live
+        return live.inference.output_bytes(index)
+
+    def _graph(self, held: HeldModel) -> GraphState:
+        facts = self._read(held)
+        spec = held.spec
+        state: Mapping[str, str] = spec.state if spec is not None else {}
+        return GraphState(-1, facts, int8=spec.int8 if spec is not None else "as-u8", state=state, model=held)
+
+    def _read(self, held: HeldModel) -> ModelFacts:
+        if held.facts is None:
+            if held.size > self._most:
+                held.facts = ModelFacts(size=held.size, error=f"the model has {held.size} bytes, limit {self._most}")
+                return held.facts
+            held.facts = read_model(self._bytes_of(held))
+            if not held.facts.error and self._engine is not None:
+                try:
+                    held.spare = self._engine.open(path=held.path, content=held.content)
+                except Refused as error:
+                    held.facts = held.facts.refused(f"the interpreter cannot read the model: {error}")
+        return held.facts
+
+    def _bytes_of(self, held: HeldModel) -> Any:
+        if held.array is None:
+            import numpy as np
+
+            assert held.path is not None
+            held.array = np.memmap(held.path, dtype=np.uint8, mode="r") if held.size else np.zeros(0, np.uint8)
+        return held.array

@@ -1,0 +1,281 @@
+"""Steps for inputs, inference and outputs. See :mod:`lading_agent.nn.rules` for what a step is."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from lading_agent.nn.calls import Transfer
+from lading_agent.nn.rules import TRANSFERS, Frame, Step, step
+
+
+@step("context")
+def _context(p: Mapping[str, Any]) -> Step:
+    """The handle is a context's."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        f.context = f.state.context(f.call.args["context"])
+        if f.context is None:
+            return f.fail(fail, f"there is no execution context {f.call.args['context']}")
+        f.graph = f.context.graph
+        f.facts = f.graph.facts
+        return True
+
+    return run
+
+
+@step("input-index")
+def _input_index(p: Mapping[str, Any]) -> Step:
+    """The model has an input of that index."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.facts is not None
+        index = f.call.args["index"]
+        if index >= len(f.facts.inputs):
+            return f.fail(fail, f"there is no input {index}: the model has {len(f.facts.inputs)}")
+        f.input = f.facts.inputs[index]
+        return True
+
+    return run
+
+
+@step("output-index")
+def _output_index(p: Mapping[str, Any]) -> Step:
+    """The model has an output of that index."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.facts is not None
+        index = f.call.args["index"]
+        if index >= len(f.facts.outputs):
+            return f.fail(fail, f"there is no output {index}: the model has {len(f.facts.outputs)}")
+        f.output = f.facts.outputs[index]
+        return True
+
+    return run
+
+
+def _mismatch(f: Frame, why: str) -> str:
+    """Which tensor, what it expects, what came."""
+    assert f.input is not None
+    assert f.graph is not None
+    tensor, call = f.input, f.call
+    expected = f.policy.expected(tensor, f.graph.int8)
+    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    length = "" if call.data_length is None else f", {call.data_length} bytes"
+    return (
+        f"input {call.args['index']} '{tensor.name}' is {tensor.describe()} ({tensor.nbytes} bytes) and takes "
+        f"{expected} {shape}; the guest sent {f.policy.type_name(call.type_code)} (type {call.type_code}) "
+        f"{call.describe_dims()}{length}: {why}"
+    )
+
+
+@step("input-type", fail=False)
+def _input_type(_: Mapping[str, Any]) -> Step:
+    """The type code is one that the profile's ``tensors.input`` take for that tensor; they say how the bytes pass."""
+
+    def run(f: Frame) -> bool:
+        assert f.input is not None
+        assert f.graph is not None
+        tensor = f.input
+        how = f.policy.input_rule(tensor, f.graph.int8, f.call.type_code)
+        if how not in TRANSFERS:
+            return f.fail(how, _mismatch(f, "type"))
+        nbytes = tensor.nbytes if how == "copy" else 4 * tensor.count
+        if how in ("quantize", "dequantize") and not tensor.quantized:
+            return f.fail(f.policy.input_otherwise, _mismatch(f, "it has no single scale and zero point"))
+        f.transfer = Transfer(how, f.call.args["index"], nbytes)
+        return True
+
+    return run
+
+
+@step("dims", "match")
+def _dims(p: Mapping[str, Any]) -> Step:
+    """The dimensions fit: ``match`` is ``exact`` or ``count`` (the same number of elements)."""
+    fail, match = p["fail"], p.get("match", "exact")
+
+    def exact(f: Frame) -> bool:
+        assert f.input is not None
+        return (f.call.dims_length == len(f.call.dims) and f.call.dims == f.input.shape) or f.fail(
+            fail, _mismatch(f, "dimensions")
+        )
+
+    def count(f: Frame) -> bool:
+        assert f.input is not None
+        return f.call.dims_count == f.input.count or f.fail(fail, _mismatch(f, "number of elements"))
+
+    return exact if match == "exact" else count
+
+
+@step("data-length")
+def _data_length(p: Mapping[str, Any]) -> Step:
+    """The data is exactly as long as the tensor in the guest's type."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.transfer is not None
+        return f.call.data_length == f.transfer.nbytes or f.fail(
+            fail, _mismatch(f, f"{f.transfer.nbytes} bytes are needed")
+        )
+
+    return run
+
+
+@step("put-input", fail=False)
+def _put_input(_: Mapping[str, Any]) -> Step:
+    """Take the input."""
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        index = f.call.args["index"]
+        if index not in f.context.inputs:
+            f.context.inputs.add(index)
+            f.state.touch()
+        return True
+
+    return run
+
+
+@step("invoke")
+def _invoke(p: Mapping[str, Any]) -> Step:
+    """Run the model; ``fail`` is the outcome when the interpreter refuses."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        f.action, f.action_fail = "invoke", fail
+        if not f.context.computed:
+            f.context.computed = True
+            f.state.touch()
+        return True
+
+    return run
+
+
+@step("state-tensors")
+def _state_tensors(p: Mapping[str, Any]) -> Step:
+    """The model has declared state tensors."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.graph is not None
+        return bool(f.graph.state) or f.fail(
+            fail, "the model has no declared state tensors: say which output feeds which input ('state')"
+        )
+
+    return run
+
+
+@step("invoke-step")
+def _invoke_step(p: Mapping[str, Any]) -> Step:
+    """Run the model for one step: afterwards its state outputs are the next step's state inputs."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        f.action, f.action_fail = "step", fail
+        if not f.context.stepped:
+            f.context.stepped = True
+            f.state.touch()
+        return True
+
+    return run
+
+
+@step("reset-steps", fail=False)
+def _reset_steps(_: Mapping[str, Any]) -> Step:
+    """The next step begins a new stream."""
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        f.action = "reset"
+        if f.context.stepped:
+            f.context.stepped = False
+            f.state.touch()
+        return True
+
+    return run
+
+
+@step("computed", "by")
+def _computed(p: Mapping[str, Any]) -> Step:
+    """There are outputs: ``by`` is ``compute`` or ``step``."""
+    fail, single = p["fail"], p.get("by", "compute") == "step"
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        if single:
+            return f.context.stepped or f.fail(fail, "compute_single has not run: there is no output yet")
+        return f.context.computed or f.fail(fail, "compute has not run: there is no output yet")
+
+    return run
+
+
+@step("output-type", fail=False)
+def _output_type(_: Mapping[str, Any]) -> Step:
+    """How the output passes, by the profile's ``tensors.output``; from here on the bytes that it needs are known."""
+
+    def run(f: Frame) -> bool:
+        assert f.output is not None
+        assert f.context is not None
+        assert f.graph is not None
+        index = f.call.args["index"]
+        how = f.policy.output_rule(f.output, f.graph.int8)
+        if how not in TRANSFERS:
+            return f.fail(how, f"output {index} '{f.output.name}' is {f.output.describe()}")
+        nbytes = f.world.output_bytes(f.context, index)
+        if how == "dequantize":
+            nbytes = nbytes // max(f.output.element_bytes, 1) * 4
+        f.wanted = nbytes
+        f.transfer = Transfer(how, index, nbytes)
+        return True
+
+    return run
+
+
+@step("capacity", "write")
+def _capacity(p: Mapping[str, Any]) -> Step:
+    """The output fits the guest's buffer; ``write = "needed"`` tells the guest how many bytes it takes."""
+    fail, needed = p["fail"], p.get("write") == "needed"
+
+    def run(f: Frame) -> bool:
+        assert f.output is not None
+        if f.wanted <= f.call.capacity:
+            return True
+        if needed:
+            f.writes.append(("size-out", f.wanted))
+        return f.fail(
+            fail,
+            f"output {f.call.args['index']} '{f.output.name}' has {f.wanted} bytes, "
+            f"the guest's buffer {f.call.capacity}",
+        )
+
+    return run
+
+
+@step("put-output", "unit", fail=False)
+def _put_output(p: Mapping[str, Any]) -> Step:
+    """Hand the output over and write its size: in ``bytes`` or ``elements``."""
+    elements = p.get("unit", "bytes") == "elements"
+
+    def run(f: Frame) -> bool:
+        assert f.output is not None
+        f.writes.append(("size-out", f.output.count if elements else f.wanted))
+        return True
+
+    return run
+
+
+@step("drop-context", fail=False)
+def _drop_context(_: Mapping[str, Any]) -> Step:
+    """Forget the context."""
+
+    def run(f: Frame) -> bool:
+        assert f.context is not None
+        del f.state.contexts[f.context.handle]
+        f.state.touch()
+        return True
+
+    return run
