@@ -1,0 +1,205 @@
+"""What a project puts on board: files found and checked, contents hashed, warnings collected."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from lading.bundle import media
+from lading.bundle.content import Bytes, Content, FileContent
+from lading.errors import ModelError, ModuleError, ProjectError
+from lading_agent.bill import Blob, Directory, File, Golden, Tensor, VariantModel
+from lading_agent.bill_reader import relative_path
+from lading_agent.strictjson import Node, StrictJsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lading.golden.model_io import TensorInfo
+    from lading.project.load import Project
+    from lading.project.schema import GoldenTable, ModelTable
+
+WASM_MAGIC: Final = b"\0asm"
+CORE_VERSION: Final = b"\1\0\0\0"
+COMPONENT_LAYER: Final = b"\1\0"
+
+_SPECIAL: Final = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
+@dataclass
+class Cargo:
+    """Collects contents by digest, and what deserves a warning."""
+
+    project: Project
+    step: Callable[[int], None]
+    contents: dict[str, Content] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def module(self) -> Blob:
+        """The guest.
+
+        Raises:
+            ModuleError: it is not a core module.
+        """
+        path = self.project.place(self.project.app.module)
+        content = self._file(path, "the module")
+        check_module(path)
+        return Blob(content.digest, content.size)
+
+    def model(self, table: ModelTable) -> VariantModel:
+        """A model.
+
+        Raises:
+            ModelError: it is not of its encoding.
+        """
+        from lading.golden.model_io import is_tflite
+
+        path = self.project.place(table.path)
+        content = self._file(path, f"model '{table.name}'")
+        if table.encoding == "tensorflowlite" and not is_tflite(path):
+            raise ModelError(
+                f"{path}: model '{table.name}' is not a TFLite model: it does not carry the identifier TFL3",
+                remedy="Convert it to TFLite, or set the model's encoding in lading.toml.",
+            )
+        return VariantModel(table.name, table.version, content.digest, content.size)
+
+    def directory(self, host: str, guest: str) -> Directory:
+        """A folder with everything below it, sorted; hidden files too, bundles not.
+
+        Raises:
+            ProjectError: the folder is missing, or holds what cannot be shipped.
+        """
+        root = self.project.place(host)
+        if not root.is_dir():
+            raise ProjectError(f"{root} is not a folder", remedy=f"Correct dir.host for {guest} in lading.toml.")
+        files, hidden = [], []
+        for path, name in self._walk(root):
+            content = self._file(path, f"a file of {guest}")
+            files.append(File(name, content.digest, content.size, os.access(path, os.X_OK)))
+            if any(part.startswith(".") for part in name.split("/")):
+                hidden.append(name)
+        if hidden:
+            more = f" and {len(hidden) - 3} more" if len(hidden) > 3 else ""
+            self.warnings.append(f"{guest} ships hidden files: {', '.join(hidden[:3])}{more}")
+        if not files:
+            self.warnings.append(f"{guest} is empty: {root} holds no file")
+        return Directory(guest, tuple(sorted(files, key=lambda file: file.path)))
+
+    def golden(self, table: GoldenTable, index: int) -> Golden:
+        """A golden vector, its tensors compared with the model's.
+
+        Raises:
+            ProjectError: a tensor is missing, or has another name, type or shape than the model's.
+        """
+        from lading.golden.model_io import read_io
+
+        model = self.project.model(table.model)
+        io = read_io(self.project.place(model.path)) if model.encoding == "tensorflowlite" else None
+        key = f"{self.project.file}: golden[{index}]"
+        inputs = self._tensors(table.inputs, io.inputs if io else None, f"{key}.inputs")
+        outputs = self._tensors(table.outputs, io.outputs if io else None, f"{key}.outputs")
+        if io:
+            missing = [str(t) for t in io.inputs if t.name not in table.inputs and t.tensor_name not in table.inputs]
+            if missing:
+                raise ProjectError(
+                    f"{key}.inputs: lacks {', '.join(missing)}", remedy="Give a file for each input of the model."
+                )
+        return Golden(table.model, inputs, outputs, table.tolerance, table.atol, table.rtol)
+
+    def _tensors(self, files: dict[str, str], known: tuple[TensorInfo, ...] | None, key: str) -> tuple[Tensor, ...]:
+        from lading.golden.model_io import find
+        from lading.golden.tensors import check_fits, load_npy, raw
+
+        tensors = []
+        for name, file in sorted(files.items()):
+            path = self.project.place(file)
+            array = load_npy(path, f"{key}.{name}")
+            if known is not None:
+                tensor = find(known, name)
+                if tensor is None:
+                    raise ProjectError(
+                        f"{key}.{name}: the model has no such tensor",
+                        remedy=f"It has: {', '.join(map(str, known))}.",
+                    )
+                check_fits(array, tensor, f"{key}.{name}", path)
+            content: Any = Bytes.of(raw(array))
+            self._keep(content)
+            tensors.append(Tensor(name, array.dtype.name, tuple(array.shape), content.digest, content.size))
+        return tuple(tensors)
+
+    def _file(self, path: Path, what: str) -> FileContent:
+        content = FileContent.hashed(path, what, self.step)
+        self._keep(content)
+        return content
+
+    def _keep(self, content: Content) -> None:
+        self.contents.setdefault(content.digest, content)
+
+    def _walk(self, root: Path) -> Iterator[tuple[Path, str]]:
+        """Every file below ``root`` with its name in the guest, in order."""
+        pending = [(root, "")]
+        while pending:
+            folder, prefix = pending.pop()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            for entry in entries:
+                name = prefix + entry.name
+                path = folder / entry.name
+                if entry.is_symlink():
+                    raise ProjectError(
+                        f"{path} is a symbolic link; what links point to depends on the machine, so none is shipped",
+                        remedy="Put the file itself there.",
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((path, f"{name}/"))
+                    continue
+                mode = entry.stat(follow_symlinks=False).st_mode
+                special = next((what for is_one, what in _SPECIAL if is_one(mode)), "")
+                if special:
+                    raise ProjectError(f"{path} is {special}; only files can be shipped", remedy="Take it away.")
+                if name.endswith(media.SUFFIX):
+                    continue
+                self._check_name(path, name)
+                yield path, name
+
+    def _check_name(self, path: Path, name: str) -> None:
+        try:
+            name.encode()
+            relative_path(Node(name, str(path)))
+        except UnicodeEncodeError:
+            raise ProjectError(f"{path!s:.200} has a name that is not UTF-8", remedy="Rename it.") from None
+        except StrictJsonError as error:
+            raise ProjectError(f"{path}: its name {error.message}", remedy="Rename it.") from None
+
+
+def check_module(path: Path) -> None:
+    """Refuse what is not a core WebAssembly module.
+
+    Raises:
+        ModuleError: says what it is instead.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head == WASM_MAGIC + CORE_VERSION:
+        return
+    if head[:4] == WASM_MAGIC and head[6:8] == COMPONENT_LAYER:
+        raise ModuleError(
+            f"{path} is a WebAssembly component; guests are core modules",
+            remedy="Build for WASI preview 1 (target wasm32-wasip1) and leave out the componentizing step.",
+        )
+    if head[:4] == WASM_MAGIC:
+        raise ModuleError(
+            f"{path} is WebAssembly of version {int.from_bytes(head[4:8], 'little')}, not 1",
+            remedy="Build it with a current toolchain for wasm32-wasip1.",
+        )
+    raise ModuleError(
+        f"{path} is not a WebAssembly module: it does not begin with '\\0asm'",
+        remedy="Give the compiled .wasm file (text in .wat must be assembled first).",
+    )

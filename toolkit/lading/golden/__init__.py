@@ -1,0 +1,1 @@
+"""Golden vectors: inputs of a bare model with the outputs that a device must give."""
