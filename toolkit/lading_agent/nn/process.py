@@ -19,6 +19,7 @@ from typing import NoReturn, Optional, Sequence
 
 from lading_agent.nn.ends import End
 from lading_agent.nn.reporting import InterpreterLog, Phase, Report
+from lading_agent.runs.orphan import die_with_parent
 from lading_agent.runs.spec import MIB, RunSpec
 
 STACK_ALLOWANCE = 10 * MIB
@@ -36,6 +37,7 @@ def main(argv: Optional[Sequence[str]] = None) -> NoReturn:
     parser.add_argument("--phase", type=int, metavar="FD")
     parser.add_argument("--log", type=int, metavar="FD")
     options = parser.parse_args(argv)
+    die_with_parent()
     report = Report(options.report)
     log = InterpreterLog(report, options.log)
     phase = Phase(options.phase)

@@ -1,8 +1,10 @@
 """The contract between whoever starts a run and the runner process that hosts the guest.
 
-A runner is any program that takes ``--spec FD --report FD``: it reads one :class:`RunSpec` as JSON from the first
-file descriptor, writes :mod:`report <lading_agent.runs.report>` lines to the second, and leaves standard input, output
-and error to the guest. The Python host (``lading_agent.nn.process``) is one.
+A runner is any program that takes ``--spec FD --report FD --phase FD --log FD``: it reads one :class:`RunSpec` as JSON
+from the first file descriptor, writes :mod:`report <lading_agent.runs.report>` lines to the second, keeps its current
+phase in the first byte of the third and what its interpreter says on its own standard error in the fourth, and leaves
+standard input, output and error to the guest. It dies with the process that started it. The Python host
+(``lading_agent.nn.process``) is one.
 """
 
 from __future__ import annotations

@@ -103,7 +103,13 @@ class _Supervisor:
             self._phase_file.flush()
             report_read, report_write = os.pipe()
             report = stack.enter_context(os.fdopen(report_read, "rb", 0))
-            fds = {"--spec": spec_file.fileno(), "--report": report_write, "--phase": self._phase_file.fileno()}
+            self._log_file = stack.enter_context(_anonymous_file("lading-log"))
+            fds = {
+                "--spec": spec_file.fileno(),
+                "--report": report_write,
+                "--phase": self._phase_file.fileno(),
+                "--log": self._log_file.fileno(),
+            }
             argv = self._command(self._spec) + [word for name, fd in fds.items() for word in (name, str(fd))]
             try:
                 process = subprocess.Popen(
@@ -258,10 +264,15 @@ class _Supervisor:
             returncode=returncode,
             killed_for=self._killed_for,
             phase=self._killed_in if self._killed_for else self._phase(),
-            stderr_tail=bytes(self._tail),
+            stderr_tail=bytes(self._tail) + self._last_words(),
             peak_bytes=peak,
             metrics=self._metrics,
         )
+
+    def _last_words(self) -> bytes:
+        """The end of what the interpreter said on its own standard error."""
+        fd = self._log_file.fileno()
+        return os.pread(fd, STDERR_TAIL, max(0, os.fstat(fd).st_size - STDERR_TAIL))
 
 
 def _has_exited(process: subprocess.Popen[bytes]) -> bool:

@@ -82,8 +82,10 @@ class Server:
             self._served.layout.prepare()
             self._sweep()
         except AgentError as error:
+            if error.code == "agent-failed":  # without a store there is no device
+                error.code = "unreachable"
             self._writer.hello(self._served.hello().to_json())
-            self._writer.message(ERROR, 0, error.to_json())
+            self._last_words(error)
             return 1
         try:
             self._writer.hello(self._served.hello().to_json())

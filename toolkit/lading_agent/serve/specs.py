@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def limits_of(served: Served, bill: Bill) -> Limits:
     """The limits of a run: the profile's, tightened by the target's memory and by what the app asks for."""
     known = Limits.__dataclass_fields__
-    limits = Limits(**{key: value for key, value in dict(served.profile.get("limits") or {}).items() if key in known})
+    given = dict(served.profile.get("limits") or {})
+    limits = Limits(**{key: value for key, value in given.items() if key in known and value is not None})
     memory = [m for m in (limits.memory_bytes, served.run_memory_bytes, bill.app.memory_bytes) if m is not None]
     time_s = bill.app.timeout_s if bill.app.timeout_s is not None else limits.time_s
     return replace(limits, memory_bytes=min(memory) if memory else None, time_s=time_s)

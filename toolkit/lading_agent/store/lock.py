@@ -54,7 +54,10 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
         }
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(record).encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 
@@ -67,7 +70,7 @@ def _take(fd: int, path: Path) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             record = _read(path)
-            if record.get("purpose") != SWEEP or time.monotonic() > patience:
+            if record.get("purpose", SWEEP) != SWEEP or time.monotonic() > patience:
                 raise _held(record) from None
             time.sleep(0.01)
         else:

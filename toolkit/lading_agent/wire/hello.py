@@ -42,6 +42,11 @@ class Hello:
     client: Mapping[str, Any] = field(default_factory=dict)
     """A client's ``user``, ``host`` and ``pid``, for the lock."""
 
+    @property
+    def agent_version(self) -> str:
+        """The version of an agent that says hello."""
+        return self.version
+
     def to_json(self) -> Dict[str, Any]:
         """The hello as it stands on the wire."""
         doc: Dict[str, Any] = {

@@ -1,0 +1,86 @@
+"""What a device answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lading_agent.runs.result import RunResult as Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class PushResult:
+    """What a push did, or (``dry_run``) would do."""
+
+    app: str
+    release: str
+    variant: str
+    already_current: bool
+    previous: str | None
+    """The release that was current before; a rollback goes there."""
+    sent_blobs: int
+    sent_bytes: int
+    """Octets that had to be sent."""
+    resumed_bytes: int
+    """Octets that an interrupted push had brought before."""
+    present_blobs: int
+    present_bytes: int
+    """What the device had already."""
+    golden: list[dict[str, Any]] = field(default_factory=list)
+    """One a golden vector: ``index``, ``model``, ``ok``, ``compared``, ``worst`` …"""
+    smoke: list[dict[str, Any]] = field(default_factory=list)
+    """One a smoke run: ``index``, ``args``, ``exit``, ``ok``."""
+    dry_run: bool = False
+    timings: dict[str, float] = field(default_factory=dict)
+    """Milliseconds on the device: ``transfer_ms``, ``golden_ms``, ``smoke_ms``."""
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Octets that were not sent."""
+        return self.present_bytes + self.resumed_bytes
+
+    @classmethod
+    def from_json(cls, doc: Mapping[str, Any]) -> PushResult:
+        """Read the agent's reply; what it does not say is empty."""
+        return cls(
+            app=str(doc.get("app", "")),
+            release=str(doc.get("release", "")),
+            variant=str(doc.get("variant", "default")),
+            already_current=bool(doc.get("already_current")),
+            previous=doc.get("previous"),
+            sent_blobs=int(doc.get("sent_blobs", 0)),
+            sent_bytes=int(doc.get("sent_bytes", 0)),
+            resumed_bytes=int(doc.get("resumed_bytes", 0)),
+            present_blobs=int(doc.get("present_blobs", 0)),
+            present_bytes=int(doc.get("present_bytes", 0)),
+            golden=list(doc.get("golden", ())),
+            smoke=list(doc.get("smoke", ())),
+            dry_run=bool(doc.get("dry_run")),
+            timings=dict(doc.get("timings", {})),
+        )
+
+
+@dataclass(frozen=True)
+class RunResult(Ended):
+    """How a run on a device ended."""
+
+    app: str = ""
+    release: str = ""
+
+    @classmethod
+    def from_json(cls, doc: Mapping[str, Any]) -> RunResult:
+        """Read the agent's reply."""
+        ended = Ended.from_json(doc)
+        return cls(
+            outcome=ended.outcome,
+            status=ended.status,
+            kind=ended.kind,
+            message=ended.message,
+            remedy=ended.remedy,
+            metrics=ended.metrics,
+            app=str(doc.get("app", "")),
+            release=str(doc.get("release", "")),
+        )

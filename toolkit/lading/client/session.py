@@ -1,0 +1,207 @@
+"""A session with a device: everything that can be asked of its agent."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Self
+
+from lading.client import pushing, running
+from lading.client.connection import Connection
+from lading.errors import LinkLost
+from lading_agent.wire import messages
+from lading_agent.wire.frames import DATA, MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO
+
+    from lading.client.events import Event
+    from lading.client.pushing import Cargo
+    from lading.client.results import PushResult, RunResult
+    from lading.links.base import Link
+    from lading_agent.wire.hello import Hello
+
+
+class Session:
+    """An open connection to a device's agent; use it in a ``with`` statement.
+
+    Several requests may be under way at once, from several threads.
+    """
+
+    def __init__(self, link: Link) -> None:
+        try:
+            self._connection = Connection(link)
+        except BaseException:
+            link.close()
+            raise
+        self._link = link
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session. What is under way on the device stops."""
+        self._connection.close()
+
+    @property
+    def hello(self) -> Hello:
+        """What the agent said first: version, limits, target, firmware profile."""
+        return self._connection.hello
+
+    @property
+    def round_trips(self) -> int:
+        """Questions put to the device so far whose answer had to be waited for."""
+        return self._connection.round_trips
+
+    def push(
+        self,
+        bundle: Cargo,
+        *,
+        variant: str = "default",
+        keep: int | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        on_event: Callable[[str, Mapping[str, object]], None] | None = None,
+    ) -> PushResult:
+        """Bring a bundle onto the device, try it there, and make it the current release.
+
+        Args:
+            bundle: an open bundle. Its content is hashed on the device, as it arrives.
+            variant: which of the bill's variants.
+            keep: afterwards, throw away all but this many releases of the app.
+            force: do it even if the release is current, and read again what the device has.
+            dry_run: only say what would be sent.
+            progress: called with octets sent, and octets to send.
+            on_event: called with the name and members of what the device says (``golden``, ``smoke``, ``log``).
+
+        Raises:
+            BundleError: the bundle is damaged. Nothing was installed.
+            GoldenMismatch, SmokeFailed: the device tried it and it was wrong; the old release is current.
+            LockHeld, NoSpace, TooLarge, LinkLost: as their names say; the next push goes on where this one was.
+        """
+        return pushing.push(
+            self._connection,
+            bundle,
+            variant=variant,
+            keep=keep,
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+            on_event=on_event,
+        )
+
+    def run(
+        self,
+        app: str | None = None,
+        *,
+        args: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        release: str | None = None,
+        stdin: int | bytes | BinaryIO | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
+        threads: int | None = None,
+    ) -> RunResult:
+        """Run an app's release and wait for its end.
+
+        Args:
+            app: the app; None for the only one.
+            args: in place of the app's own.
+            env: on top of the app's own.
+            release: another one than the current.
+            stdin: the guest's standard input: a descriptor, bytes or a file; None for an empty one.
+            on_event: takes output, log, tensors and metrics as they come.
+            timeout_s: seconds, in place of the app's own limit.
+            memory_bytes: in place of the app's own limit; never above the target's.
+            threads: interpreter threads, in place of the app's own.
+
+        Returns:
+            How it ended, also when the host ended it.
+        """
+        request = {
+            "app": app,
+            "args": None if args is None else list(args),
+            "env": dict(env or {}),
+            "release": release,
+            "timeout_s": timeout_s,
+            "memory_bytes": memory_bytes,
+            "threads": threads,
+        }
+        return running.run(self._connection, request, stdin, on_event)
+
+    def ping(self) -> None:
+        """See whether the agent answers."""
+        self._connection.ask("ping")
+
+    def describe(self) -> dict[str, Any]:
+        """The device's ``target`` and ``profile``, whole."""
+        return self._connection.ask("describe")
+
+    def status(self, app: str | None = None) -> dict[str, Any]:
+        """What the device holds: ``apps`` (by name), ``disk``, ``lock``."""
+        return self._connection.ask("status", app=app)
+
+    def releases(self, app: str | None = None) -> dict[str, Any]:
+        """An app's ``releases``, the last current first, and its ``history``."""
+        return self._connection.ask("releases", app=app)
+
+    def rollback(self, app: str | None = None, to: str | None = None) -> dict[str, Any]:
+        """Make an earlier release current: the previous one, or ``to``. Answers ``current`` and ``previous``."""
+        return self._connection.ask("rollback", app=app, to=to)
+
+    def remove(self, app: str, release: str | None = None, dry_run: bool = False) -> dict[str, Any]:
+        """Throw away one release, or the app with its releases and state. Answers ``removed`` and ``freed_bytes``."""
+        return self._connection.ask("remove", app=app, release=release, dry_run=dry_run)
+
+    def gc(self, keep: int = 2, dry_run: bool = False) -> dict[str, Any]:
+        """Throw away old releases of all apps. Answers ``removed``, ``blobs`` and ``freed_bytes``."""
+        return self._connection.ask("gc", keep=keep, dry_run=dry_run)
+
+    def pin(self, app: str | None, release: str, pinned: bool = True) -> dict[str, Any]:
+        """Keep a release from :meth:`gc`, or stop keeping it."""
+        return self._connection.ask("pin", app=app, release=release, pinned=pinned)
+
+    def fetch(
+        self,
+        app: str | None,
+        path: str,
+        sink: Callable[[bytes], object],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Bring a file that a guest wrote.
+
+        Args:
+            app: the app; None for the only one.
+            path: the file as the guest names it.
+            sink: takes the bytes as they come.
+            progress: called with octets received, and octets to receive.
+
+        Returns:
+            The file's size in octets.
+
+        Raises:
+            NoSuchFile: there is no such file in the app's state directories.
+            LinkLost: what arrived is not what was sent.
+        """
+        hasher = hashlib.sha256()
+        done = total = 0
+        with self._connection.call("fetch", {"app": app, "path": path}) as call:
+            self._connection.round_trips += 1
+            for frame in call:
+                if frame.kind == MESSAGE:
+                    total = int(messages.decode(frame.payload).get("bytes", total))
+                elif frame.kind == DATA:
+                    sink(frame.payload)
+                    hasher.update(frame.payload)
+                    done += len(frame.payload)
+                if progress is not None:
+                    progress(done, max(done, total))
+            if call.reply.get("digest") != f"sha256:{hasher.hexdigest()}":
+                raise LinkLost(f"{self._link.description}: {path} arrived damaged", remedy="fetch it again")
+        return done
