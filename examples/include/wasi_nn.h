@@ -19,6 +19,7 @@ enum wasi_nn_errno {
   WASI_NN_UNSUPPORTED_OPERATION = 6,
   WASI_NN_TOO_LARGE = 7,
   WASI_NN_NOT_FOUND = 8,
+  WASI_NN_END_OF_SEQUENCE = 100, /* WasmEdge */
 };
 
 /* There is no signed 8-bit type: the bytes of an int8 tensor travel as U8. */
