@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional
 
@@ -48,7 +48,7 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
             "owner": {key: owner.get(key) for key in ("user", "host", "pid")},
             "agent_pid": os.getpid(),
             "purpose": purpose,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "boot_id": boot_id(),
             "monotonic": time.monotonic(),
         }

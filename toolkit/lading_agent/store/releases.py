@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, Final, Iterator, List, Mapping, Optional, Tuple
 
 from lading_agent.bill import Bill, BillError
@@ -53,7 +53,7 @@ class Release:
 
 def now() -> str:
     """The device's clock, for people: nothing is decided by it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 class Releases:
