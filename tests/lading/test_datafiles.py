@@ -88,6 +88,10 @@ def test_a_wrong_type_names_the_key() -> None:
     assert "expected 'int', got 'str'" in error.message
 
 
+def test_a_wrong_value_under_a_name_of_the_users_is_named() -> None:
+    assert refusal(vendor={"a": "fine", "b": 1}).details["key"] == "vendor.b"
+
+
 def test_a_missing_key_is_named() -> None:
     assert "missing required field 'kind'" in refusal(links=[{}]).message
 

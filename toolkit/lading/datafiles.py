@@ -162,15 +162,44 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
     try:
         shape = msgspec.inspect.type_info(into)
         known = _without_vendor_keys(dict(document), shape, "", where)
-        return msgspec.convert(known, into, dec_hook=_convert_own)
-    except msgspec.ValidationError as error:
-        cause, _, key = str(error).rpartition(" - at `$")
-        if not cause:
-            cause, key = str(error), ""
-        key = key.rstrip("`").lstrip(".")
-        raise invalid(where, key, _plain(cause), remedy="correct the value") from error
+        try:
+            return msgspec.convert(known, into, dec_hook=_convert_own)
+        except msgspec.ValidationError as error:
+            cause, key = _cause_and_key(error)
+            raise invalid(where, _named(known, into, key), cause, remedy="correct the value") from error
     except RecursionError as error:
         raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
+
+
+def _cause_and_key(error: msgspec.ValidationError) -> tuple[str, str]:
+    cause, _, key = str(error).rpartition(" - at `$")
+    if not cause:
+        cause, key = str(error), ""
+    plain = cause.replace("`", "'")
+    return plain[:1].lower() + plain[1:], key.rstrip("`").lstrip(".")
+
+
+def _named(document: dict[str, Any], into: type, key: str) -> str:
+    """A key that msgspec writes as ``device[...].address`` with the name that stood for the dots."""
+    head, dots, _ = key.partition("[...]")
+    if not dots:
+        return key
+    holder: Any = document
+    *above, last = [int(p) if p.isdigit() else p for p in re.findall(r"[^.\[\]]+", head)]
+    try:
+        for part in above:
+            holder = holder[part]
+        table = holder[last]
+        for name, item in table.items():
+            holder[last] = {name: item}
+            try:
+                msgspec.convert(document, into, dec_hook=_convert_own)
+            except msgspec.ValidationError as error:
+                found = _cause_and_key(error)[1]
+                return _named(document, into, found.replace("[...]", f".{name}", 1))
+    except (LookupError, TypeError, AttributeError):
+        pass
+    return key
 
 
 def invalid(where: str, key: str, cause: str, *, remedy: str) -> DataFileError:
@@ -179,17 +208,23 @@ def invalid(where: str, key: str, cause: str, *, remedy: str) -> DataFileError:
     return DataFileError(f"{place}: {cause}", remedy=remedy, details={"file": where, "key": key})
 
 
+def to_builtins(table: msgspec.Struct) -> Any:
+    """The table as dicts, lists, text and numbers, with the keys of its file; sizes are numbers of bytes."""
+    return msgspec.to_builtins(table, enc_hook=_plain_number)
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, Size):
+        return int(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form in a document")
+
+
 def _convert_own(kind: type, value: object) -> object:
     if kind is Size:
         if not isinstance(value, str | int):
             raise ValueError("a size is a number of bytes or text such as '512MiB'")
         return parse_size(value)
     raise NotImplementedError(f"no conversion to {kind.__name__}")
-
-
-def _plain(cause: str) -> str:
-    cause = cause.replace("`", "'")
-    return cause[:1].lower() + cause[1:]
 
 
 def _without_vendor_keys(value: Any, shape: msgspec.inspect.Type, key: str, where: str) -> Any:
