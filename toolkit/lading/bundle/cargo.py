@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lading.bundle import media
 from lading.bundle.content import Bytes, Content, FileContent
-from lading.errors import ModelError, ModuleError, ProjectError
+from lading.errors import ModuleError, ProjectError
 from lading_agent.bill import Blob, Directory, File, Golden, Tensor, VariantModel
 from lading_agent.bill_reader import relative_path
 from lading_agent.strictjson import Node, StrictJsonError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lading.golden.model_io import TensorInfo
     from lading.project.load import Project
     from lading.project.schema import GoldenTable, ModelTable
+    from lading_agent.nn.facts import ModelFacts, TensorFacts
 
 WASM_MAGIC: Final = b"\0asm"
 CORE_VERSION: Final = b"\1\0\0\0"
@@ -34,6 +34,14 @@ _SPECIAL: Final = (
 )
 
 
+class _Known(NamedTuple):
+    """The inputs or the outputs of a model."""
+
+    tensors: tuple[TensorFacts, ...]
+    labels: tuple[str, ...]
+    position: Callable[[str], int | None]
+
+
 @dataclass
 class Cargo:
     """Collects contents by digest, and what deserves a warning."""
@@ -42,6 +50,7 @@ class Cargo:
     step: Callable[[int], None]
     contents: dict[str, Content] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    _facts: dict[Path, ModelFacts] = field(default_factory=dict)
 
     def module(self) -> Blob:
         """The guest.
@@ -60,15 +69,12 @@ class Cargo:
         Raises:
             ModelError: it is not of its encoding.
         """
-        from lading.golden.model_io import is_tflite
+        from lading.golden.model_io import ENCODING, read_facts
 
         path = self.project.place(table.path)
         content = self._file(path, f"model '{table.name}'")
-        if table.encoding == "tensorflowlite" and not is_tflite(path):
-            raise ModelError(
-                f"{path}: model '{table.name}' is not a TFLite model: it does not carry the identifier TFL3",
-                remedy="Convert it to TFLite, or set the model's encoding in lading.toml.",
-            )
+        if table.encoding == ENCODING:
+            self._facts[path] = read_facts(path, f"model '{table.name}'")
         return VariantModel(table.name, table.version, content.digest, content.size)
 
     def directory(self, host: str, guest: str) -> Directory:
@@ -99,23 +105,24 @@ class Cargo:
         Raises:
             ProjectError: a tensor is missing, or has another name, type or shape than the model's.
         """
-        from lading.golden.model_io import read_io
+        from lading.golden.model_io import input_labels, output_labels
 
-        model = self.project.model(table.model)
-        io = read_io(self.project.place(model.path)) if model.encoding == "tensorflowlite" else None
+        facts = self._facts.get(self.project.place(self.project.model(table.model).path))
         key = f"{self.project.file}: golden[{index}]"
-        inputs = self._tensors(table.inputs, io.inputs if io else None, f"{key}.inputs")
-        outputs = self._tensors(table.outputs, io.outputs if io else None, f"{key}.outputs")
-        if io:
-            missing = [str(t) for t in io.inputs if t.name not in table.inputs and t.tensor_name not in table.inputs]
+        known_inputs = _Known(facts.inputs, input_labels(facts), facts.input_named) if facts else None
+        known_outputs = _Known(facts.outputs, output_labels(facts), facts.output_named) if facts else None
+        inputs = self._tensors(table.inputs, known_inputs, f"{key}.inputs")
+        outputs = self._tensors(table.outputs, known_outputs, f"{key}.outputs")
+        if known_inputs:
+            given = {known_inputs.position(name) for name in table.inputs}
+            missing = [label for position, label in enumerate(known_inputs.labels) if position not in given]
             if missing:
                 raise ProjectError(
                     f"{key}.inputs: lacks {', '.join(missing)}", remedy="Give a file for each input of the model."
                 )
         return Golden(table.model, inputs, outputs, table.tolerance, table.atol, table.rtol)
 
-    def _tensors(self, files: dict[str, str], known: tuple[TensorInfo, ...] | None, key: str) -> tuple[Tensor, ...]:
-        from lading.golden.model_io import find
+    def _tensors(self, files: dict[str, str], known: _Known | None, key: str) -> tuple[Tensor, ...]:
         from lading.golden.tensors import check_fits, load_npy, raw
 
         tensors = []
@@ -123,14 +130,13 @@ class Cargo:
             path = self.project.place(file)
             array = load_npy(path, f"{key}.{name}")
             if known is not None:
-                tensor = find(known, name)
-                if tensor is None:
+                position = known.position(name)
+                if position is None:
                     raise ProjectError(
-                        f"{key}.{name}: the model has no such tensor",
-                        remedy=f"It has: {', '.join(map(str, known))}.",
+                        f"{key}.{name}: the model has no such tensor", remedy=f"It has: {', '.join(known.labels)}."
                     )
-                check_fits(array, tensor, f"{key}.{name}", path)
-            content: Any = Bytes.of(raw(array))
+                check_fits(array, known.tensors[position], name, f"{key}.{name}", path)
+            content = Bytes.of(raw(array))
             self._keep(content)
             tensors.append(Tensor(name, array.dtype.name, tuple(array.shape), content.digest, content.size))
         return tuple(tensors)

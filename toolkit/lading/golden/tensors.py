@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from lading.golden.model_io import TensorInfo
+    from lading_agent.nn.facts import TensorFacts
 
     Array = npt.NDArray[Any]
 
@@ -61,20 +61,17 @@ def raw(array: Array) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False).tobytes("C")
 
 
-def check_fits(array: Array, tensor: TensorInfo, key: str, path: Path) -> None:
+def check_fits(array: Array, tensor: TensorFacts, label: str, key: str, path: Path) -> None:
     """Refuse an array that is not the tensor's type and shape.
 
     Raises:
         ProjectError: names both.
     """
+    has = f"the model's tensor '{label}' is {tensor.dtype} {list(tensor.shape)}"
     if array.dtype.name != tensor.dtype:
+        raise ProjectError(f"{key}: {path} holds {array.dtype.name}, but {has}", remedy=f"Save it as {tensor.dtype}.")
+    if array.shape != tensor.shape:
         raise ProjectError(
-            f"{key}: {path} holds {array.dtype.name}, but the model's tensor is {tensor}",
-            remedy=f"Save it as {tensor.dtype}.",
-        )
-    same_rank = len(array.shape) == len(tensor.shape)
-    if not same_rank or any(want not in (-1, have) for have, want in zip(array.shape, tensor.shape, strict=True)):
-        raise ProjectError(
-            f"{key}: {path} has shape {list(array.shape)}, but the model's tensor is {tensor}",
+            f"{key}: {path} has shape {list(array.shape)}, but {has}",
             remedy="Reshape it (a batch of one is a dimension too).",
         )
