@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from lading_agent.nn.ends import End, GuestExit, RunEnds
 from lading_agent.nn.link import Import, link
@@ -70,15 +71,19 @@ class Guest:
         linker = self._linker(wasmtime, engine)
         self._check_link(module, linker)
         self._check_shape(wasmtime, module, limit)
+        size: Callable[[], int] = self._host.memory_size
         try:
-            instance = linker.instantiate(store, module)
-            instance.exports(store)["_start"](store)
+            exports = linker.instantiate(store, module).exports(store)
+            memory = exports.get("memory")
+            if isinstance(memory, wasmtime.Memory):
+                size = partial(memory.data_len, store)
+            exports["_start"](store)
         except GuestExit as exited:
             return exited.code if 0 <= exited.code <= 255 else exited.code & 0xFF
         except wasmtime.ExitTrap as exited:
             return int(exited.code) & 0xFF
         except wasmtime.Trap as trap:
-            raise RunEnds(self._trapped(trap)) from trap
+            raise RunEnds(self._trapped(trap, size())) from trap
         except wasmtime.WasmtimeError as error:
             raise RunEnds(self._failed(str(error))) from error
         return 0
@@ -223,9 +228,9 @@ class Guest:
         if limit is not None and memory.limits.min * PAGE > limit:
             raise RunEnds(_memory_limit(f"the module begins with {memory.limits.min * PAGE} bytes of memory", limit))
 
-    def _trapped(self, trap: Any) -> End:
+    def _trapped(self, trap: Any, size: int) -> End:
         text = _trap_text(trap)
-        limit, size = self._spec.limits.memory_bytes, self._host.memory_size()
+        limit = self._spec.limits.memory_bytes
         if limit is not None and (size * 10 >= limit * 9 or (size * 2 >= limit and "unreachable" in text)):
             return _memory_limit(f"the guest trapped ({text}) with {size} bytes of memory", limit)
         return End("trap", self._status("trap"), "trap", text)
