@@ -16,15 +16,12 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"no figure called {', '.join(unknown)}; there are {', '.join(FIGURES)}", file=sys.stderr)
         return 2
-    document = {
-        "schema": "lading.bench/1",
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "figures": {},
-    }
+    figures = {}
     for name in wanted or FIGURES:
         print(f"{name} …", file=sys.stderr)
-        document["figures"][name] = importlib.import_module(f"scripts.benchmarks.{name}").measure()
-    print(json.dumps(document, indent=2))
+        figures[name] = importlib.import_module(f"scripts.benchmarks.{name}").measure()
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    print(json.dumps({"schema": "lading.bench/1", "machine": machine, "figures": figures}, indent=2))
     return 0
 
 

@@ -3,9 +3,12 @@ that old runtimes refuse."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def fully_connected(layers: int, width: int, *, repeat: int = 1) -> bytes:

@@ -10,6 +10,7 @@ from lading.cli.answer import text_or_base64
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
+    from lading.client import Event
 
 
 class GuestOutput:
@@ -47,8 +48,8 @@ class GuestOutput:
         kind = event.get("event")
         if kind == "log":
             self.log.append({"level": event.get("level"), "text": event.get("text")})
-            if not self._quiet:
-                style = {"error": "red", "warning": "yellow"}.get(str(event.get("level")), "dim")
+            style = {"error": "red", "warning": "yellow"}.get(str(event.get("level")))
+            if style and not self._quiet:
                 self._screen.err.print(f"[host] {event.get('text')}", style=style, markup=False)
         elif kind == "tensor":
             self.tensors.append({key: value for key, value in event.items() if key not in {"event", "data"}})
@@ -58,6 +59,17 @@ class GuestOutput:
                 self._screen.err.print(text, style="cyan", markup=False)
         elif kind == "golden":
             self.golden.append({key: value for key, value in event.items() if key != "event"})
+
+    def take(self, event: Event) -> None:
+        """An event of a run on a device."""
+        from lading.client.events import Log, Output, Tensor
+
+        if isinstance(event, Output):
+            self._stream(event.stream, event.data)
+        elif isinstance(event, Log):
+            self.report({"event": "log", "level": event.level, "text": event.text})
+        elif isinstance(event, Tensor):
+            self.report({"event": "tensor", **event.__dict__, "shape": list(event.shape)})
 
     def close(self) -> None:
         """Let go of a last line without a line end."""

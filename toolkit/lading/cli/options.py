@@ -54,7 +54,9 @@ def parse_time(text: str, option: str) -> float:
     """
     match = _TIME.fullmatch(text.strip())
     if not match or float(match[1]) == 0:
-        raise UsageError(f"{option}: {text!r} is not a time", remedy="write a number above zero with ms, s, m or h: 60s")
+        raise UsageError(
+            f"{option}: {text!r} is not a time", remedy="write a number above zero with ms, s, m or h: 60s"
+        )
     return float(match[1]) * _SECONDS[match[2]]
 
 

@@ -29,7 +29,6 @@ def fetch(
 ) -> Answer:
     """Bring a file that a guest wrote to one of its state directories to this machine."""
     import hashlib
-    import os
 
     from lading.cli.progress import Bars
     from lading.client import connect
@@ -61,7 +60,7 @@ def fetch(
     try:
         with part.open("wb") as sink:
             octets = bring(sink)
-        os.replace(part, place)
+        part.replace(place)
     except OSError as error:
         raise UsageError(f"cannot write {place}: {error.strerror}", remedy="give another place with -o FILE") from None
     finally:

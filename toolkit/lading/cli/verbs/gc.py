@@ -30,9 +30,7 @@ def gc(
 
     def render(screen: Screen) -> None:
         word = "would free" if dry_run else "freed"
-        screen.say(
-            f"{word} {size(result['freed_bytes'])}: {len(result['removed'])} releases, {result['blobs']} blobs"
-        )
+        screen.say(f"{word} {size(result['freed_bytes'])}: {len(result['removed'])} releases, {result['blobs']} blobs")
         for name in result["removed"]:
             screen.say(f"  {name}")
 

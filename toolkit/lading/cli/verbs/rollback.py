@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import AppArgument, DeviceArgument, Json
-from lading.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading rollback emulated://raspberry-pi-4b digits"
 
@@ -18,7 +20,8 @@ def rollback(
     device: DeviceArgument,
     app: AppArgument = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="RELEASE", help="A release or its unique beginning; default: previous.")
+        str | None,
+        typer.Option("--to", metavar="RELEASE", help="A release or its unique beginning; default: previous."),
     ] = None,
     as_json: Json = False,
 ) -> Answer:

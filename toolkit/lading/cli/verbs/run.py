@@ -18,11 +18,15 @@ EPILOG = "Example:  lading run emulated://raspberry-pi-4b digits -- /images"
 def run(
     device: DeviceArgument,
     app: AppArgument = None,
-    release: Annotated[str | None, typer.Option(metavar="RELEASE", help="Another release than the current one.")] = None,
+    release: Annotated[
+        str | None, typer.Option(metavar="RELEASE", help="Another release than the current one.")
+    ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a variable for the guest.")] = None,
     timeout: Annotated[str | None, typer.Option(metavar="S", help="End the run after this time (60s, 5m).")] = None,
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Less memory than the app may use.")] = None,
-    threads: Annotated[int | None, typer.Option(min=0, max=1024, help="Interpreter threads; 0 means all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, max=1024, help="Interpreter threads; 0 means all cores.")
+    ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:
