@@ -21,6 +21,7 @@ from lading_agent.runs.spec import RunSpec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lading_agent.runs.launch import RunnerCommand
     from lading_agent.runs.result import RunResult
 
 MODELS = Path(__file__).parents[1] / "data" / "models"
@@ -221,18 +222,20 @@ class Script:
             image[at - _CALLS_AT : at - _CALLS_AT + len(data)] = data
         return bytes(image)
 
-    def run(self, tmp_path: Path, personality: Mapping[str, Any], **spec: Any) -> Outcome:
-        """Run the guest in a runner process of its own."""
+    def run(
+        self, tmp_path: Path, personality: Mapping[str, Any], *, command: RunnerCommand | None = None, **spec: Any
+    ) -> Outcome:
+        """Run the guest in a runner process of its own (``command``: another runner than the Python host here)."""
         module = tmp_path / "script.wasm"
         module.write_bytes(wasmtime.wat2wasm(wat(self.functions, self.module)))
-        outcome = run(RunSpec(module=str(module), personality=personality, **spec), stdin=self.image())
+        outcome = run(RunSpec(module=str(module), personality=personality, **spec), stdin=self.image(), command=command)
         stdout, count = outcome.memory, len(self.calls)
         told = min(len(stdout) // 4, count)
         errnos = [int(n) for n in struct.unpack_from(f"<{told}i", stdout)]
         return replace(outcome, errnos=errnos, memory=stdout[4 * count :])
 
 
-def run(spec: RunSpec, *, stdin: bytes = b"") -> Outcome:
+def run(spec: RunSpec, *, stdin: bytes = b"", command: RunnerCommand | None = None) -> Outcome:
     """One run in a runner process; ``memory`` holds the guest's standard output."""
     stdout, stderr, events = bytearray(), bytearray(), list[dict[str, Any]]()
     with tempfile.TemporaryFile() as file:
@@ -240,7 +243,12 @@ def run(spec: RunSpec, *, stdin: bytes = b"") -> Outcome:
         file.flush()
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         result = supervise.run(
-            spec, stdin=file.fileno(), on_stdout=stdout.extend, on_stderr=stderr.extend, on_report=events.append
+            spec,
+            stdin=file.fileno(),
+            on_stdout=stdout.extend,
+            on_stderr=stderr.extend,
+            on_report=events.append,
+            command=command,
         )
     return Outcome(result, [], bytes(stdout), events, bytes(stderr))
 

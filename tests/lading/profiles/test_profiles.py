@@ -96,6 +96,7 @@ def test_a_project_s_profile_hides_the_shipped_one(project: Path) -> None:
         (HEAD + "[functions]\ncompute = [{ step = \"context\", fail = \"trap\", size = 1 }]",
          "functions.compute[0].size", "parameter"),
         (HEAD + "[functions]\ncompute = [{ fail = \"trap\" }]", "functions.compute[0]", "no 'step'"),
+        (HEAD + "[functions]\ncompute = [{ step = \"invoke\", fail = \"trap\" }]", "functions.compute[0]", "too early"),
         (HEAD + "[tensors]\notherwise = \"x\"", "tensors.otherwise", "outcome"),
         (HEAD + "[tensors]\ninput = [{ how = \"teleport\" }]", "tensors.input[0].how", "teleport"),
         (HEAD + "[tensors]\ninput = [{ how = \"copy\", tensor = \"int9\" }]", "tensors.input[0].tensor", "int9"),

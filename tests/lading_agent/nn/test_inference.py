@@ -106,10 +106,12 @@ def test_each_type_that_wasi_nn_can_name_passes(
     script = Script()
     script.load(model(name))
     script.init()
-    script.call("set_input", 0, 0, script.tensor((1, 4), code, value.tobytes()))
-    script.call("compute", 0)
     expected = reference(name, value)[0]
-    at, written = script.output(expected.nbytes)
+    tensor, at, written = script.tensor((1, 4), code, value.tobytes()), script.space(64), script.put(b"....")
+    for _ in range(4):
+        script.call("set_input", 0, 0, tensor)
+        script.call("compute", 0)
+        script.call("get_output", 0, 0, at, expected.nbytes, written)
     ran = script.run(tmp_path, litert)
     assert set(ran.errnos) == {0}
     assert ran.u32(written) == expected.nbytes
@@ -205,6 +207,20 @@ def test_named_models_are_found_by_name_and_by_name_with_version(tmp_path: Path,
     ran = script.run(tmp_path, litert, models=(spec,))
     assert ran.errnos == [0, 0, 8, 8, 8, 8, 8, 0]
     assert "digits@1.3.0" in ran.logs()
+
+
+def test_a_named_model_of_another_encoding_or_target_is_refused_with_the_reason(
+    tmp_path: Path, litert: dict[str, Any]
+) -> None:
+    path = str(MODELS / "digits_f32.tflite")
+    script = Script()
+    script.load_by_name(b"a")
+    script.load_by_name(b"b")
+    models = (ModelSpec("a", path, encoding="onnx"), ModelSpec("b", path, target="gpu"))
+    ran = script.run(tmp_path, litert, models=models)
+    assert ran.errnos == [5, 5]
+    assert "encoding onnx" in ran.logs()
+    assert "target gpu" in ran.logs()
 
 
 def test_memory_that_grows_and_moves_is_noticed(tmp_path: Path, litert: dict[str, Any]) -> None:

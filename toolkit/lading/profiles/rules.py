@@ -96,8 +96,16 @@ def _functions(where: str, profile: FirmwareProfile, outcomes: set[str]) -> None
     assert profile.abi is not None
     for function, program in profile.functions.items():
         _known(where, f"functions.{function}", function, {*PARAMETERS[profile.abi.layout], "exit"}, "function")
+        before: set[str] = set()
         for i, step in enumerate(program):
-            _step(where, f"functions.{function}[{i}]", step, outcomes)
+            key = f"functions.{function}[{i}]"
+            _step(where, key, step, outcomes)
+            after = STEPS[step["step"]].after
+            if after and not before & set(after):
+                raise invalid(
+                    where, key, f"the step {step['step']} comes too early", remedy=f"put {' or '.join(after)} before it"
+                )
+            before.add(step["step"])
 
 
 def _step(where: str, key: str, step: Mapping[str, Any], outcomes: set[str]) -> None:

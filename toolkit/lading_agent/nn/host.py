@@ -18,7 +18,7 @@ from lading_agent.nn.engine import Refused
 from lading_agent.nn.memory import GuestMemory
 from lading_agent.nn.reporting import PHASE, Figures, InterpreterLog, Phase, Report, now_ns
 from lading_agent.nn.rules import decide
-from lading_agent.nn.tensors import fill_zero, get, put
+from lading_agent.nn.tensors import castable, fill_zero, get, put
 
 if TYPE_CHECKING:
     from lading_agent.nn.models import Live, Models
@@ -248,8 +248,11 @@ class Host:
             self._runs[_signed(args["context"])] = self._context(decision.context).live.inference.run
         if transfer is None or transfer.how != "copy" or not transfer.nbytes or memory is None:
             return
-        live: Live = self._context(decision.context).live
+        inference = self._context(decision.context).live.inference
         context, index = _signed(args["context"]), _signed(args["index"])
+        target = castable((inference.inputs if function.name == "set_input" else inference.outputs)[transfer.tensor])
+        if target is None:
+            return
         if function.name == "set_input" and "dims" in call.ranges and call.data_length is not None:
             if len(self._inputs) >= _MOST_REMEMBERED:
                 self._inputs.clear()
@@ -261,13 +264,13 @@ class Host:
                 at + length,
                 bytes(memory.view[at : at + length]),
                 call.data_length,
-                live.inference.inputs[transfer.tensor],
+                target,
             )
         elif function.name == "get_output":
             if len(self._outputs) >= _MOST_REMEMBERED:
                 self._outputs.clear()
             key = (context, index, _signed(args["output"]), _signed(args["capacity"]), _signed(args["size-out"]))
-            self._outputs[key] = (live.inference.outputs[transfer.tensor], transfer.nbytes, decision.writes[-1][1])
+            self._outputs[key] = (target, transfer.nbytes, decision.writes[-1][1])
 
     # The short ways. Parameters come signed from the engine, and the keys hold them so.
 

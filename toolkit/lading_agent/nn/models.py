@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lading_agent.nn.memory import GuestMemory
     from lading_agent.runs.spec import ModelSpec
 
+ENCODING = "tensorflowlite"
+TARGET = "cpu"
+
 
 @dataclass
 class HeldModel:
@@ -63,7 +66,7 @@ class Models:
         """See :class:`~lading_agent.nn.rules.World`."""
         import numpy as np
 
-        at, length = call.ranges["model"]
+        at, length = call.ranges.get("model", (0, 0))
         assert self.memory is not None
         found = self.memory.array[at : at + length]
         for held in self._held:
@@ -130,6 +133,10 @@ class Models:
 
     def _read(self, held: HeldModel) -> ModelFacts:
         if held.facts is None:
+            wrong = _not_ours(held.spec) if held.spec is not None else ""
+            if wrong:
+                held.facts = ModelFacts(size=held.size, error=wrong)
+                return held.facts
             if held.size > self._most:
                 held.facts = ModelFacts(size=held.size, error=f"the model has {held.size} bytes, limit {self._most}")
                 return held.facts
@@ -148,3 +155,12 @@ class Models:
             assert held.path is not None
             held.array = np.memmap(held.path, dtype=np.uint8, mode="r") if held.size else np.zeros(0, np.uint8)
         return held.array
+
+
+def _not_ours(spec: ModelSpec) -> str:
+    """Why a named model can never be loaded here, whatever its bytes."""
+    if spec.encoding != ENCODING:
+        return f"model '{spec.name}' has the encoding {spec.encoding}, this host runs {ENCODING}"
+    if spec.target != TARGET:
+        return f"model '{spec.name}' wants the target {spec.target}, this host has {TARGET} only"
+    return ""

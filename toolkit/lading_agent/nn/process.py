@@ -72,7 +72,10 @@ def run(spec: RunSpec, report: Report, phase: Phase, log: InterpreterLog) -> End
         except EngineMissing as error:
             return End("failed", 125, "no-backend", str(error), "install it, or run with another backend")
     limits = spec.limits
-    models = Models(engine, spec.models, limits.model_bytes)
+    try:
+        models = Models(engine, spec.models, limits.model_bytes)
+    except OSError as error:
+        return End("failed", 125, "no-model", f"a model cannot be read: {error}", "is the release complete?")
     runtime = f"lading Python host, {_engine_version(spec)}" + (f", {engine.version}" if engine is not None else "")
     limit_memory(limits.memory_bytes, spec.threads)
     if spec.golden:
@@ -138,7 +141,7 @@ def _guest(
         model_bytes_limit=_least(limits.model_bytes, personality.limits.get("model_bytes")),
     )
     host = Host(personality, models, state, report, phase, log)
-    gc.disable()  # nothing here makes cycles in a loop, and a pause in the middle of an inference would show
+    gc.freeze()  # what is there now stays: a later collection need not look at it in the middle of an inference
     phase.set("guest")
     end = Guest(spec, personality, host, log.guest_fd).run()
     phase.set("end")

@@ -179,6 +179,8 @@ class StepKind(NamedTuple):
     """Names of the parameters that it takes beside ``step``, ``fail`` and ``when``."""
     needs_fail: bool
     doc: str
+    after: Tuple[str, ...] = ()
+    """Steps of which one has to come before this one in a function."""
 
 
 STEPS: Dict[str, StepKind] = {}
@@ -193,11 +195,11 @@ CONDITIONS: Dict[str, Callable[[Frame], bool]] = {
 """What ``when`` can ask: the step counts only if it is so."""
 
 
-def step(name: str, *params: str, fail: bool = True) -> Callable[[Maker], Maker]:
+def step(name: str, *params: str, fail: bool = True, after: Tuple[str, ...] = ()) -> Callable[[Maker], Maker]:
     """Register a step kind; its docstring is its documentation."""
 
     def register(make: Maker) -> Maker:
-        STEPS[name] = StepKind(make, params, fail, (make.__doc__ or "").strip())
+        STEPS[name] = StepKind(make, params, fail, (make.__doc__ or "").strip(), after)
         return make
 
     return register

@@ -117,7 +117,7 @@ def _model_size(p: Mapping[str, Any]) -> Step:
 
     def run(f: Frame) -> bool:
         limit = f.state.model_bytes_limit
-        size = f.world.named_size(f.call.name) if f.call.name is not None else f.call.ranges["model"][1]
+        size = f.world.named_size(f.call.name) if f.call.name is not None else f.call.ranges.get("model", (0, 0))[1]
         return size is None or size <= limit or f.fail(fail, f"the model has {size} bytes, the limit is {limit}")
 
     return run
@@ -152,7 +152,7 @@ def _named_model(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("named-model-loads")
+@step("named-model-loads", after=("named-model",))
 def _named_model_loads(p: Mapping[str, Any]) -> Step:
     """The model of that name is one that can be loaded."""
     fail = p["fail"]
@@ -205,7 +205,7 @@ def _graph(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("operators")
+@step("operators", after=("graph", "given-model", "named-model"))
 def _operators(p: Mapping[str, Any]) -> Step:
     """The interpreter knows every operator in the version that the model asks for (the profile's ``operators``)."""
     fail = p["fail"]
@@ -232,7 +232,7 @@ def _context_slot(p: Mapping[str, Any]) -> Step:
     )
 
 
-@step("prepare")
+@step("prepare", after=("graph",))
 def _prepare(p: Mapping[str, Any]) -> Step:
     """The interpreter takes the model and allocates its tensors."""
     fail = p["fail"]
@@ -246,7 +246,7 @@ def _prepare(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("claim-context", fail=False)
+@step("claim-context", fail=False, after=("prepare",))
 def _claim_context(_: Mapping[str, Any]) -> Step:
     """Give the context its handle and write it."""
 
@@ -263,7 +263,7 @@ def _claim_context(_: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("drop-graph", fail=False)
+@step("drop-graph", fail=False, after=("graph",))
 def _drop_graph(_: Mapping[str, Any]) -> Step:
     """Forget the graph, and with it its contexts."""
 

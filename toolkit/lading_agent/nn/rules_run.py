@@ -24,7 +24,7 @@ def _context(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("input-index")
+@step("input-index", after=("context",))
 def _input_index(p: Mapping[str, Any]) -> Step:
     """The model has an input of that index."""
     fail = p["fail"]
@@ -40,7 +40,7 @@ def _input_index(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("output-index")
+@step("output-index", after=("context",))
 def _output_index(p: Mapping[str, Any]) -> Step:
     """The model has an output of that index."""
     fail = p["fail"]
@@ -71,7 +71,7 @@ def _mismatch(f: Frame, why: str) -> str:
     )
 
 
-@step("input-type", fail=False)
+@step("input-type", fail=False, after=("input-index",))
 def _input_type(_: Mapping[str, Any]) -> Step:
     """The type code is one that the profile's ``tensors.input`` take for that tensor; they say how the bytes pass."""
 
@@ -91,7 +91,7 @@ def _input_type(_: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("dims", "match")
+@step("dims", "match", after=("input-index",))
 def _dims(p: Mapping[str, Any]) -> Step:
     """The dimensions fit: ``match`` is ``exact`` or ``count`` (the same number of elements)."""
     fail, match = p["fail"], p.get("match", "exact")
@@ -109,7 +109,7 @@ def _dims(p: Mapping[str, Any]) -> Step:
     return exact if match == "exact" else count
 
 
-@step("data-length")
+@step("data-length", after=("input-type",))
 def _data_length(p: Mapping[str, Any]) -> Step:
     """The data is exactly as long as the tensor in the guest's type."""
     fail = p["fail"]
@@ -123,7 +123,7 @@ def _data_length(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("put-input", fail=False)
+@step("put-input", fail=False, after=("context",))
 def _put_input(_: Mapping[str, Any]) -> Step:
     """Take the input."""
 
@@ -138,7 +138,7 @@ def _put_input(_: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("invoke")
+@step("invoke", after=("context",))
 def _invoke(p: Mapping[str, Any]) -> Step:
     """Run the model; ``fail`` is the outcome when the interpreter refuses."""
     fail = p["fail"]
@@ -154,7 +154,7 @@ def _invoke(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("state-tensors")
+@step("state-tensors", after=("context", "graph"))
 def _state_tensors(p: Mapping[str, Any]) -> Step:
     """The model has declared state tensors."""
     fail = p["fail"]
@@ -168,7 +168,7 @@ def _state_tensors(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("invoke-step")
+@step("invoke-step", after=("state-tensors",))
 def _invoke_step(p: Mapping[str, Any]) -> Step:
     """Run the model for one step: afterwards its state outputs are the next step's state inputs."""
     fail = p["fail"]
@@ -184,7 +184,7 @@ def _invoke_step(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("reset-steps", fail=False)
+@step("reset-steps", fail=False, after=("state-tensors",))
 def _reset_steps(_: Mapping[str, Any]) -> Step:
     """The next step begins a new stream."""
 
@@ -199,7 +199,7 @@ def _reset_steps(_: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("computed", "by")
+@step("computed", "by", after=("context",))
 def _computed(p: Mapping[str, Any]) -> Step:
     """There are outputs: ``by`` is ``compute`` or ``step``."""
     fail, single = p["fail"], p.get("by", "compute") == "step"
@@ -213,7 +213,7 @@ def _computed(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("output-type", fail=False)
+@step("output-type", fail=False, after=("output-index",))
 def _output_type(_: Mapping[str, Any]) -> Step:
     """How the output passes, by the profile's ``tensors.output``; from here on the bytes that it needs are known."""
 
@@ -235,7 +235,7 @@ def _output_type(_: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("capacity", "write")
+@step("capacity", "write", after=("output-type",))
 def _capacity(p: Mapping[str, Any]) -> Step:
     """The output fits the guest's buffer; ``write = "needed"`` tells the guest how many bytes it takes."""
     fail, needed = p["fail"], p.get("write") == "needed"
@@ -255,7 +255,7 @@ def _capacity(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("put-output", "unit", fail=False)
+@step("put-output", "unit", fail=False, after=("output-type",))
 def _put_output(p: Mapping[str, Any]) -> Step:
     """Hand the output over and write its size: in ``bytes`` or ``elements``."""
     elements = p.get("unit", "bytes") == "elements"
@@ -268,7 +268,7 @@ def _put_output(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("drop-context", fail=False)
+@step("drop-context", fail=False, after=("context",))
 def _drop_context(_: Mapping[str, Any]) -> Step:
     """Forget the context."""
 

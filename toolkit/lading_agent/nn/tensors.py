@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
     from lading_agent.nn.facts import TensorFacts
@@ -17,6 +17,20 @@ def flat_bytes(tensor: Any) -> memoryview:
     import numpy as np
 
     return memoryview(tensor.reshape(-1).view(np.uint8))
+
+
+def castable(tensor: TensorView) -> Optional[TensorView]:
+    """A view of the same tensor whose ``memoryview`` casts to bytes at once, or ``None`` where there is none."""
+    import numpy as np
+
+    views = (tensor, lambda: tensor().view(np.uint16)) if tensor().itemsize == 2 else (tensor,)
+    for view in views:
+        try:
+            memoryview(view()).cast("B")
+        except (TypeError, ValueError, BufferError):
+            continue
+        return view
+    return None
 
 
 def put(how: str, facts: TensorFacts, tensor: TensorView, memory: GuestMemory, at: int, nbytes: int) -> None:
