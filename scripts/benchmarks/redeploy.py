@@ -19,14 +19,11 @@ ROUNDS = 7
 def measure() -> dict[str, Any]:
     lading = Path(sys.executable).with_name("lading")
     digits = ROOT / "examples" / "digits"
-    bare = process(
-        [
-            *(lading, "emulate", digits / "digits.wasm", "--dir", f"{digits / 'images'}::/images"),
-            *("--model", f"digits={digits / 'models' / 'digits_int8.tflite'}", "--", "/images"),
-        ]
-    )
+    model = digits / "models" / "digits_int8.tflite"
+    opened = ["--model", f"digits={model}", "--dir", f"{digits / 'images'}::/images"]
+    bare = process([str(lading), "emulate", str(digits / "digits.wasm"), *opened, "--", "/images"])
     with tempfile.TemporaryDirectory() as state:
-        deploy = [lading, "deploy", digits, f"emulated://raspberry-pi-4b?state={state}"]
+        deploy = [str(lading), "deploy", str(digits), f"emulated://raspberry-pi-4b?state={state}"]
         first = seconds(process(deploy))
         told = subprocess.run([*deploy, "--json"], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         device = json.loads(told.stdout)["devices"][0]
