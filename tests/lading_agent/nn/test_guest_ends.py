@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading_agent.runs.spec import MIB, DirSpec, Limits, ModelSpec, RunSpec
+from lading_agent.runs.spec import MIB, DirSpec, GoldenSpec, Limits, ModelSpec, RunSpec
+from tests.support import made_models
 from tests.support.script_guest import MODELS, run, run_wat
 
 if TYPE_CHECKING:
@@ -165,23 +166,66 @@ def test_an_endless_loop_ends_at_the_time_limit(tmp_path: Path, litert: dict[str
     assert (result.kind, result.status) == ("time-limit", 125)
 
 
-def test_an_interpreter_that_dies_takes_only_its_own_process(tmp_path: Path, litert: dict[str, Any]) -> None:
-    """A model over the memory that the run may use makes the interpreter abort or refuse: either is a named end."""
-    from tests.support import made_models
-
-    path = made_models.write(tmp_path / "big.tflite", 4, 2048)
-    text = f"""(module (import "{NN}" "load_by_name" (func $load (param i32 i32 i32) (result i32)))
+def loads(name: str, then: str = "") -> str:
+    """A guest that loads a model by name, makes a context, computes once and exits with the first errno."""
+    return f"""(module (import "{NN}" "load_by_name" (func $load (param i32 i32 i32) (result i32)))
       (import "{NN}" "init_execution_context" (func $init (param i32 i32) (result i32)))
       (import "{NN}" "compute" (func $compute (param i32) (result i32)))
       (import "{WASI}" "proc_exit" (func $exit (param i32)))
-      (memory (export "memory") 1) (data (i32.const 8) "big")
-      (func (export "_start") (local $n i32)
-        (drop (call $load (i32.const 8) (i32.const 3) (i32.const 0)))
-        (loop $more (br_if $more (i32.eqz (call $init (i32.const 0) (i32.const 4))))) (call $exit (i32.const 55))))"""
-    result = run_wat(
-        text, tmp_path, litert, models=(ModelSpec("big", str(path)),), limits=Limits(memory_bytes=4 * MIB)
-    ).result
-    assert (result.status, result.kind) in {(125, "interpreter-crashed"), (125, "out-of-memory"), (55, "exit")}
+      (memory (export "memory") 1) (data (i32.const 8) "{name}")
+      (func $check (param $errno i32) (if (local.get $errno) (then (call $exit (local.get $errno)))))
+      (func (export "_start") {then}
+        (call $check (call $load (i32.const 8) (i32.const {len(name)}) (i32.const 0)))
+        (call $check (call $init (i32.const 0) (i32.const 4)))
+        (call $check (call $compute (i32.const 0)))))"""
+
+
+def test_a_model_over_the_run_s_memory_is_a_named_end(tmp_path: Path, litert: dict[str, Any]) -> None:
+    path = made_models.write(tmp_path / "big.tflite", 4, 2048)
+    models = (ModelSpec("big", str(path)),)
+    limits = Limits(memory_bytes=16 * MIB)
+    for spec in ({"models": models}, {"models": models, "golden": (GoldenSpec("big", (), ()),)}):
+        result = run_wat(loads("big"), tmp_path, litert, limits=limits, **spec).result
+        assert (result.outcome, result.kind, result.status) == ("failed", "out-of-memory", 125)
+        assert str(16 * MIB) in result.message
+    assert run_wat(loads("big"), tmp_path, litert, models=models).result.status == 0
+
+
+def test_an_interpreter_that_does_not_come_back_is_stopped(tmp_path: Path, litert: dict[str, Any]) -> None:
+    path = made_models.write(tmp_path / "slow.tflite", 1, 2048, repeat=3000)
+    models = (ModelSpec("slow", str(path)),)
+    result = run_wat(loads("slow"), tmp_path, litert, models=models, limits=Limits(time_s=0.5)).result
+    assert (result.kind, result.status) == ("time-limit", 125)
+    assert "interpreter" in result.message
+
+
+def test_a_model_file_that_is_gone_is_said(tmp_path: Path, litert: dict[str, Any]) -> None:
+    models = (ModelSpec("gone", str(tmp_path / "gone.tflite")),)
+    result = run_wat(loads("gone"), tmp_path, litert, models=models).result
+    assert (result.kind, result.status) == ("no-model", 125)
+
+
+def test_a_bad_pointer_traps_where_the_profile_says_so(tmp_path: Path, witx: dict[str, Any]) -> None:
+    call = "(drop (call $load (i32.const 65530) (i32.const 100) (i32.const 0)))"
+    result = run_wat(loads("x", call), tmp_path, witx).result
+    assert (result.outcome, result.kind, result.status) == ("trap", "trap", 134)
+    assert "load_by_name: the name is outside guest memory" in result.message
+
+
+@pytest.mark.parametrize(("how", "status"), [("abort", 134), ("segv", 139)])
+def test_what_crashes_the_real_host_ends_the_run_at_that_call(
+    tmp_path: Path, litert: dict[str, Any], how: str, status: int
+) -> None:
+    steps = {**litert["functions"], "load_by_name": [{"step": "named-model", "fail": how}]}
+    result = run_wat(loads("x"), tmp_path, {**litert, "functions": steps}).result
+    assert (result.outcome, result.kind, result.status) == ("host-crash", f"host-{how}", status)
+    assert result.message.startswith("host crash (known: load_by_name: there is no model named 'x'")
+
+
+def test_a_host_that_crashes_when_the_guest_ends(tmp_path: Path, litert: dict[str, Any]) -> None:
+    late = [{"step": "needs-mark", "flag": "loaded", "fail": "abort", "reason": "no model was ever loaded"}]
+    result = run_wat(exits("nop"), tmp_path, {**litert, "functions": {**litert["functions"], "exit": late}}).result
+    assert (result.outcome, result.status) == ("host-crash", 134)
 
 
 @pytest.mark.parametrize("writable", [False, True])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from lading_agent.nn.ends import End, RunEnds
 from lading_agent.nn.engine import Engine, Inference, Refused, state_pairs
 from lading_agent.nn.facts import ModelFacts, read_model
 from lading_agent.nn.state import ContextState, GraphState
@@ -49,9 +50,27 @@ class Live:
 class Models:
     """The real :class:`~lading_agent.nn.rules.World`: files, guest memory and a TFLite interpreter."""
 
-    def __init__(self, engine: Optional[Engine], named: Tuple[ModelSpec, ...], most_bytes: int) -> None:
+    def __init__(
+        self,
+        engine: Optional[Engine],
+        named: Tuple[ModelSpec, ...],
+        most_bytes: int,
+        memory_bytes: Optional[int] = None,
+    ) -> None:
+        """Take the run's models.
+
+        Args:
+            engine: the interpreter; ``None`` for a host without one.
+            named: models that the guest may load by name.
+            most_bytes: no larger model is read.
+            memory_bytes: what the whole run may use.
+
+        Raises:
+            OSError: a named model has no file.
+        """
         self._engine = engine
         self._most = most_bytes
+        self._memory_bytes = memory_bytes
         self._held: List[HeldModel] = []
         self._named: Dict[str, HeldModel] = {}
         self.memory: Optional[GuestMemory] = None
@@ -109,16 +128,25 @@ class Models:
 
         Raises:
             Refused: the model cannot be read or prepared, or its declared state does not fit it.
+            RunEnds: it cannot, and it is clear that the run's memory is too small for it.
         """
         facts = self._read(held)
         if facts.error:
             raise Refused(facts.error)
         pairs = state_pairs(facts, held.spec.state if held.spec is not None else {})
         interpreter, held.spare = held.spare, None
-        if interpreter is None:
-            assert self._engine is not None
-            interpreter = self._engine.open(path=held.path, content=held.content)
-        return Live(held, Inference(interpreter, facts), pairs)
+        try:
+            if interpreter is None:
+                assert self._engine is not None
+                interpreter = self._engine.open(path=held.path, content=held.content)
+            return Live(held, Inference(interpreter, facts), pairs)
+        except Refused as error:
+            limit = self._memory_bytes
+            if limit is None:
+                raise
+            if held.size * 2 < limit:
+                raise Refused(f"{error} (the run may use {limit} bytes of memory)") from error
+            raise RunEnds(_no_room(held, limit)) from error
 
     def output_bytes(self, context: ContextState, index: int) -> int:
         """See :class:`~lading_agent.nn.rules.World`."""
@@ -155,6 +183,18 @@ class Models:
             assert held.path is not None
             held.array = np.memmap(held.path, dtype=np.uint8, mode="r") if held.size else np.zeros(0, np.uint8)
         return held.array
+
+
+def _no_room(held: HeldModel, limit: int) -> End:
+    """An interpreter needs a model's weights once more in its own layout, and room for its tensors."""
+    name = f"model '{held.spec.name}'" if held.spec is not None else "the model"
+    return End(
+        "failed",
+        125,
+        "out-of-memory",
+        f"{name} has {held.size} bytes and cannot be prepared in the {limit} bytes of memory that the run may use",
+        "use a smaller model, or a target with more memory (--max-memory, or memory in lading.toml)",
+    )
 
 
 def _not_ours(spec: ModelSpec) -> str:

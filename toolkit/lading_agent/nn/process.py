@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn, Optional, Sequence
 
-from lading_agent.nn.ends import End
+from lading_agent.nn.ends import End, RunEnds
 from lading_agent.nn.reporting import InterpreterLog, Phase, Report
 from lading_agent.runs.orphan import die_with_parent
 from lading_agent.runs.spec import MIB, RunSpec
@@ -45,6 +45,8 @@ def main(argv: Optional[Sequence[str]] = None) -> NoReturn:
         with os.fdopen(options.spec, "rb") as file:
             spec = RunSpec.from_json(json.loads(file.read()))
         end = run(spec, report, phase, log)
+    except RunEnds as ended:
+        end = ended.end
     except MemoryError:
         end = End("failed", 125, "out-of-memory", "the host ran out of memory", "raise the memory limit (--max-memory)")
     except Exception as error:  # noqa: BLE001  (whatever it is, it ends as a named error, never as a traceback)
@@ -73,7 +75,7 @@ def run(spec: RunSpec, report: Report, phase: Phase, log: InterpreterLog) -> End
             return End("failed", 125, "no-backend", str(error), "install it, or run with another backend")
     limits = spec.limits
     try:
-        models = Models(engine, spec.models, limits.model_bytes)
+        models = Models(engine, spec.models, limits.model_bytes, limits.memory_bytes)
     except OSError as error:
         return End("failed", 125, "no-model", f"a model cannot be read: {error}", "is the release complete?")
     runtime = f"lading Python host, {_engine_version(spec)}" + (f", {engine.version}" if engine is not None else "")
