@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lading.bundle import open_bundle, pack
 from lading.errors import BundleError
-from tests.support.projects import full_project
+from tests.support.projects import full_project, small_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,21 +77,31 @@ def test_verify_tells_how_far_it_is(bundle_path: Path) -> None:
         assert seen[-1] == (sum(bundle.blobs.values()),) * 2
 
 
-def test_one_flipped_bit_is_noticed_wherever_it_is(bundle_path: Path, scratch: Path) -> None:
-    # Every byte of headers, padding and end mark, every byte of JSON, one bit each; all bits of a few bytes.
-    content = bytearray(bundle_path.read_bytes())
+def test_one_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+    # Every byte of the smallest bundle, one bit each: headers, padding, end mark, JSON, contents.
+    path = pack(small_project(tmp_path / "p")).path
+    content = path.read_bytes()
     dice = random.Random(1)
-    scratch.write_bytes(content)
-    with scratch.open("r+b") as file:
-        for at in range(len(content)):
+    with path.open("r+b", buffering=0) as file:
+        for at, byte in enumerate(content):
             bit = 1 << dice.randrange(8)
             file.seek(at)
-            file.write(bytes([content[at] ^ bit]))
-            file.flush()
-            assert refused(scratch), f"byte {at} of {len(content)}, bit {bit}"
+            file.write(bytes([byte ^ bit]))
+            assert refused(path), f"byte {at} of {len(content)}, bit {bit}"
             file.seek(at)
-            file.write(bytes([content[at]]))
-            file.flush()
+            file.write(bytes([byte]))
+    assert not refused(path)
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_flipped_bits_are_noticed(bundle_path: Path, scratch: Path, data: st.DataObject) -> None:
+    content = bytearray(bundle_path.read_bytes())
+    bits = data.draw(st.sets(st.integers(0, len(content) * 8 - 1), min_size=1, max_size=4))
+    for bit in bits:
+        content[bit // 8] ^= 1 << bit % 8
+    scratch.write_bytes(content)
+    assert refused(scratch)
 
 
 @settings(max_examples=150)

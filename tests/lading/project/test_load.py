@@ -75,7 +75,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert project.app.threads == 1
     assert project.timeout_s is None
     assert project.app.memory is None
-    assert not (project.models or project.golden or project.dirs or project.state or project.smoke)
+    assert [*project.models, *project.golden, *project.dirs, *project.state, *project.smoke] == []
 
 
 def test_secrets_come_from_the_device(tmp_path: Path) -> None:
