@@ -68,11 +68,13 @@ def prepare(path: Path, *, progress: Callable[[str, int, int], None] | None = No
     Raises:
         UsageError: neither a project nor a bundle.
         ProjectError: the project cannot be packed.
+        BundleError: the bundle is damaged; all of it is read, so that no device sees any of it.
     """
-    from lading.bundle import pack
+    from lading.bundle import inspect_bundle, pack
     from lading.project import PROJECT_FILE, load_project
 
     if path.is_file():
+        inspect_bundle(path, progress=lambda done, total: progress("verify", done, total) if progress else None)
         return path
     if not (path / PROJECT_FILE).is_file():
         raise UsageError(
