@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -88,6 +88,3 @@ class ProjectTable(Table, frozen=True):
     model: list[ModelTable] = msgspec.field(default_factory=list)
     golden: list[GoldenTable] = msgspec.field(default_factory=list)
     smoke: list[SmokeTable] = msgspec.field(default_factory=list)
-
-
-Document = dict[str, Any]
