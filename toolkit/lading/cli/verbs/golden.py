@@ -48,6 +48,8 @@ def record(
                 "model": vector.model,
                 "inputs": {name: str(path) for name, path in vector.inputs.items()},
                 "outputs": {name: str(path) for name, path in vector.outputs.items()},
+                "added": vector.added,
+                "engine": vector.engine,
                 "warnings": list(vector.warnings),
             }
             for vector in recorded

@@ -34,11 +34,11 @@ def inspect(
         word = "verified" if seen.verified else "not verified"
         screen.say(f"{bill.app.name} {bill.app.version}  (release {bill.release})", style="bold")
         screen.say(f"{seen.path}: {size(seen.size)}, {seen.blob_count} blobs, {word}, {seen.digest}")
-        rows = [["guest", variant.id, size(variant.module.size), variant.module.digest] for variant in bill.variants]
+        rows = [["guest", variant.id, size(variant.module.size), _short(variant.module.digest)] for variant in bill.variants]
         for variant in bill.variants:
             for entry in variant.models:
                 model = bill.find_model(f"{entry.name}@{entry.version}" if entry.version else entry.name)
-                rows.append(["model", f"{model.reference} ({model.int8})", size(entry.size), entry.digest])
+                rows.append(["model", f"{model.reference} ({model.int8})", size(entry.size), _short(entry.digest)])
         rows += [
             [
                 "directory",
@@ -53,3 +53,8 @@ def inspect(
         screen.say(f"golden vectors: {len(bill.golden)}, smoke runs: {len(bill.smoke)}")
 
     return Answer(seen.to_json(), render)
+
+
+def _short(digest: str) -> str:
+    """Enough of a digest to tell two apart; ``--json`` has the whole."""
+    return digest[:19]
