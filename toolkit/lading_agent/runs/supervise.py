@@ -154,11 +154,18 @@ class _Supervisor:
         """Kill the run when its time is over or somebody wants it gone."""
         begin = time.monotonic()
         ready: Optional[float] = None
+        ended: Optional[float] = None
         limit = self._spec.limits.time_s
         while not over.wait(POLL_S):
             now = time.monotonic()
             if ready is None and self._phase() != PHASES[0]:
                 ready = now
+            if self._end is not None:
+                ended = ended or now
+                if now - ended >= END_ALLOWANCE_S:
+                    self._kill(process, "lingered")
+                    return
+                continue
             if self._should_stop is not None and self._should_stop():
                 self._kill(process, "stopped")
                 return
@@ -242,11 +249,7 @@ class _Supervisor:
 
     def _reap(self, process: subprocess.Popen[bytes]) -> Any:
         """Wait for the process and for nobody else, and take the rest of its group away."""
-        if self._end is None:
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        patience = time.monotonic() + END_ALLOWANCE_S
-        while time.monotonic() < patience and not _has_exited(process):
-            time.sleep(0.001)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with self._kill_lock:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -87,24 +87,31 @@ class Releases:
             reverse=True,
         )
 
-    def require(self, release_id: str) -> Release:
-        """An installed release.
+    def require(self, wanted: str) -> Release:
+        """An installed release, by its id, its version, or the unique beginning of its id.
 
         Raises:
             AgentError: ``no-such-release``.
         """
-        found = self.read(release_id) if RELEASE_ID.fullmatch(release_id) else None
-        if found is None or found.state != INSTALLED:
-            known = [r.id for r in self.installed()]
-            close = [r for r in known if r.startswith(release_id + "-")]
-            if len(close) == 1 and release_id:
-                return self.require(close[0])
-            raise AgentError(
-                "no-such-release",
-                f"{self.app} has no release {release_id[:80]!r} on the device",
-                f"its releases: {', '.join(known) or 'none'}",
-            )
-        return found
+        installed = self.installed()
+        for fits in (
+            [r for r in installed if r.id == wanted],
+            [r for r in installed if r.id.rpartition("-")[0] == wanted],
+            [r for r in installed if wanted and r.id.startswith(wanted)],
+        ):
+            if len(fits) == 1:
+                return fits[0]
+            if fits:
+                raise AgentError(
+                    "no-such-release",
+                    f"{wanted[:80]!r} names several releases of {self.app}",
+                    f"say which: {', '.join(r.id for r in fits)}",
+                )
+        raise AgentError(
+            "no-such-release",
+            f"{self.app} has no release {wanted[:80]!r} on the device",
+            f"its releases: {', '.join(r.id for r in installed) or 'none'}",
+        )
 
     def current(self) -> Optional[str]:
         """The id of the current release."""

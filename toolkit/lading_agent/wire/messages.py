@@ -15,9 +15,8 @@ from lading_agent.wire.frames import FrameError
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """A message's payload."""
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
-        "utf-8", "surrogateescape"
-    )
+    # Escaped to ASCII, so that file names that are not UTF-8 (surrogates, to Python) survive as well.
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def decode(payload: bytes) -> Dict[str, Any]:
