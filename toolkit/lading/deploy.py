@@ -104,7 +104,7 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
     push: PushResult | None = None
     try:
         with open_bundle(bundle) as opened, connect(device) as session:
-            watcher.stage(name, "goes on unchecked: nothing has compared the app with what this device can do")
+            watcher.stage(name, "not checked: nothing has compared the app with what this device can do")
             push = session.push(
                 opened,
                 force=options.force,

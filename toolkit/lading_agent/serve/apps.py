@@ -30,7 +30,7 @@ def which_app(served: Served, name: Optional[str]) -> str:
         served.layout.app(name)
         if name not in names:
             known = ", ".join(names) or "none"
-            raise AgentError("no-such-app", f"{name} is not on the device", f"apps on the device: {known}")
+            raise AgentError("no-such-app", f"the device has no app {name}", f"apps on the device: {known}")
         return name
     if len(names) == 1:
         return names[0]
