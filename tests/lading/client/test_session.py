@@ -578,3 +578,35 @@ def test_a_request_that_an_older_agent_does_not_know_says_so(home: Path) -> None
             agent._connection.ask("levitate")
         assert "update the agent" in caught.value.remedy
         agent._connection.ask("ping", wish="unknown members are left alone")
+
+
+def two_variants(model: bytes) -> Cargo:
+    """A bundle with a second variant whose model is another one."""
+    from dataclasses import replace
+
+    from lading_agent.bill import Variant, VariantModel
+    from tests.support.bills import digest
+
+    bundle = cargo()
+    first = bundle.bill.variants[0]
+    second = Variant("other", first.module, (VariantModel("m", "1.0.0", digest(model), len(model)),))
+    bill = replace(bundle.bill, variants=(first, second)).seal()
+    return Cargo(bill, {**bundle.contents, digest(model): model})
+
+
+def test_a_device_gets_one_variant_and_changes_to_another_only_when_it_is_right(home: Path) -> None:
+    with session(home) as agent:
+        bad = two_variants(b"bad other")
+        agent.push(bad)
+        with pytest.raises(GoldenMismatch):
+            agent.push(bad, variant="other")
+        assert agent.releases()["releases"][0]["variant"] == "default"
+        assert_whole(home, "echo", {bad.release})
+        good = two_variants(b"good other")
+        agent.push(good)
+        result = agent.push(good, variant="other")
+        assert (result.sent_blobs, result.variant) == (1, "other")
+        assert agent.releases()["releases"][0]["variant"] == "other"
+        assert agent.push(good, variant="other").already_current
+        agent.gc(keep=1)
+    assert_whole(home, "echo", {good.release})

@@ -11,6 +11,9 @@ from lading_agent.runs.spec import RunSpec
 RunnerCommand = Callable[[RunSpec], List[str]]
 """From a run to the program and its first arguments; ``--spec``, ``--report`` and ``--phase`` are added to them."""
 
+_HERE = Path(__file__).absolute()
+"""Taken early: a runner starts in another directory than ours."""
+
 
 def python_runner(spec: RunSpec) -> List[str]:  # noqa: ARG001
     """The Python host, run by this very interpreter, from this very package or zipapp."""
@@ -22,7 +25,7 @@ def python_runner(spec: RunSpec) -> List[str]:  # noqa: ARG001
 
 def zipapp_path() -> Optional[Path]:
     """The zip file that this package was imported from, if it was."""
-    for parent in Path(__file__).parents:
+    for parent in _HERE.parents:
         if parent.is_file():
             return parent
     return None

@@ -134,7 +134,7 @@ class _Supervisor:
             watchdog.start()
             try:
                 self._pump(pipes, process)
-                usage = self._reap(process)
+                self._reap(process)
             except BaseException:
                 self._kill(process, "stopped")
                 self._reap(process)
@@ -144,7 +144,7 @@ class _Supervisor:
                 watchdog.join()
                 process.stdout.close()
                 process.stderr.close()
-            return self._result(process.returncode, usage)
+            return self._result(process.returncode)
 
     def _phase(self) -> str:
         code = os.pread(self._phase_file.fileno(), 1, 0)
@@ -247,28 +247,24 @@ class _Supervisor:
         elif kind != "phase":
             self._on_report(event)
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> Any:
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
         """Wait for the process and for nobody else, and take the rest of its group away."""
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with self._kill_lock:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             self._reaped = True
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        return usage
+            process.wait()
 
-    def _result(self, returncode: int, usage: Any) -> RunResult:
+    def _result(self, returncode: int) -> RunResult:
         if self._end is not None and self._killed_for != "output-limit":
             return verdict.reported(self._end, self._metrics)
-        peak = int(usage.ru_maxrss) * 1024
         return verdict.died(
             self._spec,
             returncode=returncode,
             killed_for=self._killed_for,
             phase=self._killed_in if self._killed_for else self._phase(),
             stderr_tail=bytes(self._tail) + self._last_words(),
-            peak_bytes=peak,
             metrics=self._metrics,
         )
 

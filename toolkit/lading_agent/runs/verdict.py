@@ -51,7 +51,6 @@ def died(
     killed_for: Optional[str],
     phase: str,
     stderr_tail: bytes,
-    peak_bytes: int,
     metrics: Mapping[str, Any],
 ) -> RunResult:
     """The runner ended without a word.
@@ -62,7 +61,6 @@ def died(
         killed_for: why the supervisor killed it, if it did.
         phase: what it was doing.
         stderr_tail: the end of its standard error.
-        peak_bytes: its largest resident size.
         metrics: what it reported so far.
     """
     limits = spec.limits
@@ -94,8 +92,8 @@ def died(
     if killed_for == "stopped":
         return RunResult("failed", HOST_FAILED, "stopped", f"stopped while {doing}", "", metrics)
     if returncode < 0:
-        return _died_by_signal(spec, -returncode, doing, stderr_tail, peak_bytes, metrics)
-    if _memory_was_short(spec, stderr_tail, None, peak_bytes):
+        return _died_by_signal(spec, -returncode, doing, stderr_tail, metrics)
+    if _memory_was_short(stderr_tail, None):
         return _out_of_memory(spec, doing, metrics)
     last = stderr_tail.decode("utf-8", "replace").strip().splitlines()[-1:]
     return RunResult(
@@ -109,9 +107,9 @@ def died(
 
 
 def _died_by_signal(
-    spec: RunSpec, number: int, doing: str, stderr_tail: bytes, peak_bytes: int, metrics: Mapping[str, Any]
+    spec: RunSpec, number: int, doing: str, stderr_tail: bytes, metrics: Mapping[str, Any]
 ) -> RunResult:
-    if _memory_was_short(spec, stderr_tail, number, peak_bytes):
+    if _memory_was_short(stderr_tail, number):
         return _out_of_memory(spec, doing, metrics)
     try:
         name = signal.Signals(number).name
@@ -122,18 +120,15 @@ def _died_by_signal(
         HOST_FAILED,
         "interpreter-crashed",
         f"the runner died by {name} while {doing}",
-        "the model or the guest makes the interpreter crash: try the model with golden vectors on the host first",
+        "the model makes the interpreter crash, or memory is short: try the model on the host first (lading emulate)",
         metrics,
     )
 
 
-def _memory_was_short(spec: RunSpec, stderr_tail: bytes, number: Optional[int], peak_bytes: int) -> bool:
+def _memory_was_short(stderr_tail: bytes, number: Optional[int]) -> bool:
     if any(word in stderr_tail for word in _MEMORY_WORDS):
         return True
-    if number == signal.SIGKILL:  # nobody of ours killed it: the kernel did, for memory
-        return True
-    limit = spec.limits.memory_bytes
-    return limit is not None and number == signal.SIGABRT and peak_bytes >= limit * 9 // 10
+    return number == signal.SIGKILL  # nobody of ours killed it: the kernel did, for memory
 
 
 def _out_of_memory(spec: RunSpec, doing: str, metrics: Mapping[str, Any]) -> RunResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
@@ -17,7 +16,7 @@ from lading_agent.store import collect, install, space
 from lading_agent.store.blobs import BadContent, Receiver, missing
 from lading_agent.store.durable import remove_tree
 from lading_agent.store.lock import locked
-from lading_agent.store.releases import CANDIDATE, INSTALLED, Release, Releases
+from lading_agent.store.releases import CANDIDATE, INSTALLED, Release, Releases, now
 from lading_agent.wire.frames import DATA
 from lading_agent.wire.messages import Fields
 
@@ -25,7 +24,7 @@ NEEDS_A_MESSAGE = 2000
 ROUNDS = 3
 """How often the client is asked again for content that older bytes of the device had spoilt."""
 
-OTHER_VARIANT = "other-variant"
+IN_PLACE = "in-place"
 
 Missing = List[Tuple[str, int, int]]
 
@@ -223,16 +222,19 @@ class _Push:
         return bad
 
     def _install(self) -> Release:
-        there = self._releases.read(self._bill.release)
-        if there is not None and there.state == INSTALLED:
-            self._steps.reach("release-build")
-            install.refresh(self._layout, self._bill, self._bill_bytes)
-            if there.variant == self._variant:
-                return there
-            # Another variant of a release is the same directory: it changes with its release.json, in one rename.
-            return replace(there, variant=self._variant, blobs=self._blobs, state=OTHER_VARIANT)
-        collect.prepare_app(self._layout, self._bill.app.name)
-        return install.install(self._layout, self._bill, self._bill_bytes, self._variant, self._steps)
+        bill = self._bill
+        there = self._releases.read(bill.release)
+        installed = there is not None and there.state == INSTALLED
+        if not installed and self._releases.current() != bill.release:
+            collect.prepare_app(self._layout, bill.app.name)
+            return install.install(self._layout, bill, self._bill_bytes, self._variant, self._steps)
+        # What may be current is put in order where it is, file by file. Another variant of a release is the same
+        # directory: it changes with its release.json, in one rename, once it has proved itself.
+        self._steps.reach("release-build")
+        install.refresh(self._layout, bill, self._bill_bytes)
+        if there is not None and installed and there.variant == self._variant:
+            return there
+        return Release(bill.app.name, bill.release, self._variant, IN_PLACE, self._blobs, now())
 
     def _verify(self, step: str, release: Release) -> List[Dict[str, Any]]:
         self._exchange.check()
