@@ -49,7 +49,7 @@ class Done:
 
 @dataclass
 class Lading:
-    """Calls the command. ``lading("status", device)`` wants exit status 0; ``expect`` says another, or any with None."""
+    """Calls the command: ``lading("status", device)`` wants exit status 0, ``expect`` says another, None any."""
 
     home: Path
     cwd: Path

@@ -172,7 +172,8 @@ def infers(model: str, shape: tuple[int, ...] = (), *, elements: int = 0, code: 
 def hoards_contexts(model: str) -> bytes:
     """Makes execution contexts until one is refused; exits with that errno."""
     name = model.encode()
-    body = f"""(if (call $load (i32.const 64) (i32.const {len(name)}) (i32.const 16)) (then (call $exit (i32.const 99))))
+    body = f"""(if (call $load (i32.const 64) (i32.const {len(name)}) (i32.const 16))
+        (then (call $exit (i32.const 99))))
       (loop $more
         (local.set $errno (call $init (i32.load (i32.const 16)) (i32.const 20)))
         (br_if $more (i32.eqz (local.get $errno))))

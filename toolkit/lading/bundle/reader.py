@@ -15,7 +15,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, TypeVar, cast
 
 from lading.bundle import media, ustar
 from lading.bundle.manifest import (
@@ -35,6 +35,9 @@ from lading_agent.strictjson import Node, StrictJsonError, loads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 IMPORT = "If a registry tool wrote it, `lading import` makes a bundle of it; otherwise get it again from its source."
 
@@ -145,12 +148,12 @@ class Bundle:
             self._refuse("has an oci-layout file of another version", IMPORT)
         index_place = self._expect_index(self._after(at))
         index = self._read(index_place)
-        self._manifest_descriptor = read_index(index)
+        self._manifest_descriptor = self._named(read_index, index)
         if self._manifest_descriptor.size > media.MAX_JSON_BYTES:
             self._refuse(f"has a manifest of more than {media.MAX_JSON_BYTES} bytes", DAMAGED)
         at = self._expect(self._after(index_place), self._manifest_descriptor.member, self._manifest_descriptor.size)
         self._manifest_bytes = self._read_checked(at, self._manifest_descriptor)
-        self._manifest = read_manifest(self._manifest_bytes)
+        self._manifest = self._named(read_manifest, self._manifest_bytes)
         seen = {media.LAYOUT_MEMBER, media.INDEX_MEMBER, self._manifest_descriptor.member}
         for blob in self._manifest.blobs:
             at = self._expect(self._after(at), blob.member, blob.size, seen)
@@ -162,7 +165,7 @@ class Bundle:
             self._refuse("has an index.json that does not belong to its manifest", IMPORT)
 
     def _read_bill(self) -> None:
-        descriptor = find_bill(self._manifest)
+        descriptor = self._named(find_bill, self._manifest)
         if self._manifest.layers[0] != descriptor:
             self._refuse("does not have its bill as the first layer", IMPORT)
         self._bill_bytes = self._read_checked(self._places[descriptor.digest], descriptor)
@@ -270,6 +273,13 @@ class Bundle:
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != descriptor.digest:
             self._refuse(f"is damaged: the content of {descriptor.digest} is another", DAMAGED)
         return content
+
+    def _named(self, read: Callable[[_T], _R], content: _T) -> _R:
+        """Read a part; what is wrong with it is said with the file's name."""
+        try:
+            return read(content)
+        except BundleError as error:
+            raise BundleError(f"{self.path.name}: {error.message}", remedy=error.remedy) from None
 
     def _refuse(self, why: str, remedy: str = "") -> NoReturn:
         raise BundleError(f"{self.path.name} {why}", remedy=remedy)

@@ -33,7 +33,13 @@ def bring(
         watcher = _Shown(screen, bars, many=many, tensors=tensors)
         results = deploy_many(bundle, found, options, watcher)
     watcher.close()
-    document = {"bundle": str(bundle), "devices": [_document(result, watcher) for result in results]}
+    document: dict[str, Any] = {
+        "bundle": str(bundle),
+        "devices": [_document(result, watcher) for result in results],
+    }
+    if errors := [result.error for result in results if result.error]:
+        # Where every verb has it: the error that gives the exit status. Each device's own is beside the device.
+        document["error"] = max(errors, key=lambda error: error.exit_status).to_json()
     return Answer(
         document, lambda shown: _render(shown, results, many=many), status=max(_status(result) for result in results)
     )
