@@ -56,6 +56,8 @@ class Connection:
         self._lock = threading.Lock()
         self._next = 1
         self._dead: LadingError | None = None
+        self._closing = threading.Lock()
+        self._closed = False
         self.round_trips = 0
         """Questions put to the device whose answer was waited for, after the hellos."""
         self.hello = self._greet()
@@ -121,8 +123,11 @@ class Connection:
 
     def close(self) -> None:
         """End the connection; the agent stops what is under way."""
-        self._fail(LinkLost(f"{self._link.description}: the connection was closed"))
-        self._link.close()
+        with self._closing:
+            self._fail(LinkLost(f"{self._link.description}: the connection was closed"))
+            if not self._closed:
+                self._closed = True
+                self._link.close()
         self._thread.join(5.0)
 
     # -- for calls ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class ProcessLink:
     def __init__(self, command: Sequence[str], description: str, env: Mapping[str, str] | None = None) -> None:
         self._description = description
         self._complaint = bytearray()
+        self._closed = False
         try:
             # A session of its own: Ctrl-C is for us, and we tell the agent.
             self._process = subprocess.Popen(
@@ -60,7 +61,6 @@ class ProcessLink:
             _widen(fd)
         self._listener = threading.Thread(target=self._listen, name="agent-stderr", daemon=True)
         self._listener.start()
-        self._closed = False
 
     @property
     def description(self) -> str:
@@ -80,6 +80,8 @@ class ProcessLink:
         """Send all of ``data``."""
         view = memoryview(data)
         while view:
+            if self._closed:
+                raise BrokenPipeError(32, "the link is closed")
             view = view[os.write(self._in, view) :]
 
     def complaint(self) -> str:
