@@ -40,8 +40,8 @@ install() {
   want="$(sha256sum pyproject.toml) $*"
   if [ "$(cat "$stamp" 2>/dev/null)" != "$want" ]; then
     echo "installing lading and what it needs into .venv …" >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check "pip>=25.1"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check "$@"
     echo "$want" > "$stamp"
   fi
 }

@@ -55,7 +55,12 @@ def say_end(screen: Screen, result: Ended) -> None:
 def metrics_line(metrics: Mapping[str, Any]) -> str:
     """Load, first and steady inference, peak memory: what is known of them, in one line."""
     parts: list[str] = []
-    for key, label in (("load_ms", "load"), ("first_ms", "first inference"), ("median_ms", "median"), ("p95_ms", "p95")):
+    for key, label in (
+        ("load_ms", "load"),
+        ("first_ms", "first inference"),
+        ("median_ms", "median"),
+        ("p95_ms", "p95"),
+    ):
         if metrics.get(key) is not None:
             parts.append(f"{label} {duration(metrics[key] / 1e3)}")
     if metrics.get("inferences"):

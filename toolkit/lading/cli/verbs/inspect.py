@@ -34,7 +34,9 @@ def inspect(
         word = "verified" if seen.verified else "not verified"
         screen.say(f"{bill.app.name} {bill.app.version}  (release {bill.release})", style="bold")
         screen.say(f"{seen.path}: {size(seen.size)}, {seen.blob_count} blobs, {word}, {seen.digest}")
-        rows = [["guest", variant.id, size(variant.module.size), _short(variant.module.digest)] for variant in bill.variants]
+        rows = [
+            ["guest", variant.id, size(variant.module.size), _short(variant.module.digest)] for variant in bill.variants
+        ]
         for variant in bill.variants:
             for entry in variant.models:
                 model = bill.find_model(f"{entry.name}@{entry.version}" if entry.version else entry.name)
