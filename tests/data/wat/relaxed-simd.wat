@@ -1,0 +1,3 @@
+;; Each module uses relaxed-simd: an engine without it refuses the module.
+
+(module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))
