@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from lading import names
 from lading.datafiles import invalid
-from lading_agent.nn import rules_load, rules_run  # noqa: F401  (they register the steps)
+from lading_agent.nn import rules_handles, rules_load, rules_run  # noqa: F401  (they register the steps)
 from lading_agent.nn.calls import CRASHES
 from lading_agent.nn.decode import PARAMETERS
 from lading_agent.nn.facts import DTYPES
-from lading_agent.nn.rules import CONDITIONS, STEPS, TRANSFERS
+from lading_agent.nn.rules import CONDITIONS, INPUT_TRANSFERS, OUTPUT_TRANSFERS, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,10 +84,13 @@ def _codes(where: str, key: str, codes: Codes, numbers: Mapping[str, int], outco
 def _tensors(where: str, profile: FirmwareProfile, outcomes: set[str]) -> None:
     assert profile.abi is not None
     _known(where, "tensors.otherwise", profile.tensors.otherwise, outcomes, "outcome")
-    for side, rules in (("input", profile.tensors.input), ("output", profile.tensors.output)):
+    for side, rules, transfers in (
+        ("input", profile.tensors.input, INPUT_TRANSFERS),
+        ("output", profile.tensors.output, OUTPUT_TRANSFERS),
+    ):
         for i, rule in enumerate(rules):
             key = f"tensors.{side}[{i}]"
-            _known(where, f"{key}.how", rule.how, {*TRANSFERS, *outcomes}, "transfer or outcome")
+            _known(where, f"{key}.how", rule.how, {*transfers, *outcomes}, "transfer or outcome")
             _known(where, f"{key}.tensor", rule.tensor, {*_DTYPES, "any"}, "tensor type")
             _known(where, f"{key}.guest", rule.guest, {*profile.abi.tensor_types, "any"}, "name in [abi.tensor-types]")
 

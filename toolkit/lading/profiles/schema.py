@@ -51,6 +51,8 @@ class Link(Table, frozen=True):
 
     unknown_import: Literal["refuse", "trap"] = "refuse"
     """``refuse``: the module does not start; ``trap``: it starts and ends when it calls the import."""
+    without_backend: Literal["calls-fail", "unlinked"] = "calls-fail"
+    """What a firmware without its TFLite backend offers: functions that fail, or none."""
     wasi: list[str] = msgspec.field(default_factory=lambda: ["wasi_snapshot_preview1"])
     """Import modules that offer WASI preview 1."""
 
@@ -95,10 +97,17 @@ class TensorRule(Table, frozen=True):
     """How one kind of model tensor passes."""
 
     how: str
-    """``copy``, ``quantize``, ``dequantize``, ``drop``, or an outcome."""
+    """A transfer (see :data:`lading_agent.nn.rules.TRANSFERS`) or an outcome."""
     tensor: str = "any"
     """The model's type, by numpy's name."""
     quantized: bool | None = None
+    """An 8- or 16-bit integer tensor with one scale."""
+    scaled: bool | None = None
+    """A tensor with a scale, whatever its type."""
+    per_channel: bool | None = None
+    """A tensor with a scale for each channel."""
+    held: bool | None = None
+    """Whether the interpreter has memory for it: none before compute in a model whose shapes depend on data."""
     guest: str = "any"
     """The guest's tensor type."""
     int8: Literal["as-u8", "quantize-f32"] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from lading_agent.nn import rules_load, rules_run  # noqa: F401  (they register the steps)
+from lading_agent.nn import rules_handles, rules_load, rules_run  # noqa: F401  (they register the steps)
 from lading_agent.nn.decode import PARAMETERS
 from lading_agent.nn.rules import Policy, Step, compile_program
 
@@ -63,6 +63,8 @@ class Personality:
             for name, steps in doc["functions"].items()
             if name != "exit"
         }
+        if policy.backend == "none" and doc["link"].get("without_backend") == "unlinked":
+            functions = {}
         return cls(
             id=doc["id"],
             modules=tuple(doc["abi"]["modules"]),
