@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lading.errors import ModelError
-from lading.tflite import estimate_memory, read_model
+from lading.tflite import estimate_memory, memory, read_model
 from lading.tflite.model import OperatorKey
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
@@ -114,6 +114,14 @@ def opened(data: bytes):  # type: ignore[no-untyped-def]
     )
     interpreter.allocate_tensors()
     return interpreter
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 8), st.integers(0, 8)), max_size=12))
+def test_a_plan_holds_what_is_alive_and_no_more_than_everything(tensors: list[tuple[int, int, int]]) -> None:
+    spans = [memory._Span(i, size, min(a, b), max(a, b)) for i, (size, a, b) in enumerate(tensors)]
+    planned = memory._plan(spans, 16)
+    everything = sum(-(-span.size // 16) * 16 for span in spans)
+    assert memory._most_alive(spans, 16) <= planned <= everything
 
 
 def test_models_made_elsewhere_are_read() -> None:

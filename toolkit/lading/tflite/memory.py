@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LITERT_ALIGNMENT: Final = 64
 MICRO_ALIGNMENT: Final = 16
 
+MOST_PLANNED: Final = 4000
+"""Planning takes the square of the number of tensors: beyond this the bytes alive at one time stand for it."""
+
 _MOST_BYTES: Final = 2**48
 
 
@@ -35,7 +38,7 @@ class MemoryEstimate:
     """Variable tensors, which live from one inference to the next (part of ``arena_bytes``)."""
     largest_tensor_bytes: int
     is_lower_bound: bool
-    """Whether tensors of open shape or of no fixed size make it larger."""
+    """Whether tensors of open shape or of no fixed size, or gaps that were not planned, make it larger."""
 
     @property
     def total_bytes(self) -> int:
@@ -75,7 +78,7 @@ def estimate_memory(model: Model, *, alignment: int = LITERT_ALIGNMENT) -> Memor
         arena_bytes=_plan(spans, alignment),
         state_bytes=sum(t.size_bytes or 0 for t in graph.tensors if t.is_variable),
         largest_tensor_bytes=max((span.size for span in spans), default=0),
-        is_lower_bound=any(t.is_dynamic or t.size_bytes is None for t in graph.tensors),
+        is_lower_bound=len(spans) > MOST_PLANNED or any(t.is_dynamic or t.size_bytes is None for t in graph.tensors),
     )
 
 
@@ -91,14 +94,15 @@ def _spans(graph: Subgraph) -> list[_Span]:
             if index >= 0:
                 last[index] = node
     # Interpreters keep inputs and outputs readable; variables have to survive.
-    kept = {*graph.inputs, *graph.outputs, *(t.index for t in graph.tensors if t.is_variable)}
+    inputs = set(graph.inputs)
+    kept = {*inputs, *graph.outputs, *(t.index for t in graph.tensors if t.is_variable)}
     spans = []
     for tensor in graph.tensors:
         size = tensor.size_bytes or 0
         used = tensor.index in first or tensor.index in kept
         if tensor.is_constant or not size or not used:
             continue
-        if tensor.index in graph.inputs or tensor.is_variable:
+        if tensor.index in inputs or tensor.is_variable:
             spans.append(_Span(tensor.index, size, 0, end))
         else:
             until = end if tensor.index in kept else last.get(tensor.index, end)
@@ -109,25 +113,51 @@ def _spans(graph: Subgraph) -> list[_Span]:
 def _plan(spans: list[_Span], alignment: int) -> int:
     """The arena's size: whole-life tensors first, then from large to small, each into the smallest gap that fits."""
     end = max((s.last for s in spans), default=0)
-    order = sorted(spans, key=lambda s: (0, 0, s.index) if s.first == 0 and s.last == end else (1, -s.size, s.first))
-    placed: list[tuple[int, int, _Span]] = []  # offset, end, whose; by offset
+    base = 0
+    passing: list[_Span] = []
+    for span in spans:
+        if span.first == 0 and span.last == end:
+            base += _aligned(span.size, alignment)
+        else:
+            passing.append(span)
+    if len(passing) > MOST_PLANNED:
+        return base + _most_alive(passing, alignment)
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last; by offset
     high = 0
-    for span in order:
+    for span in sorted(passing, key=lambda s: (-s.size, s.first)):
         offset = _gap(placed, span, alignment)
-        bisect.insort(placed, (offset, offset + span.size, span), key=lambda p: p[0])
+        bisect.insort(placed, (offset, offset + span.size, span.first, span.last))
         high = max(high, offset + span.size)
-    return -(-high // alignment) * alignment
+    return base + _aligned(high, alignment)
 
 
-def _gap(placed: list[tuple[int, int, _Span]], span: _Span, alignment: int) -> int:
+def _gap(placed: list[tuple[int, int, int, int]], span: _Span, alignment: int) -> int:
+    """Where a tensor goes, counted from behind the whole-life ones."""
+    first, last = span.first, span.last
     best: tuple[int, int] | None = None
     at = 0
-    for offset, end, other in placed:
-        if other.last < span.first or other.first > span.last:
-            continue
-        start = -(-at // alignment) * alignment
+    for offset, end in [(o, e) for o, e, f, t in placed if f <= last and t >= first]:
+        start = _aligned(at, alignment)
         room = offset - start
         if room >= span.size and (best is None or room < best[0]):
             best = (room, start)
         at = max(at, end)
-    return best[1] if best is not None else -(-at // alignment) * alignment
+    return _aligned(at, alignment) if best is None else best[1]
+
+
+def _most_alive(spans: list[_Span], alignment: int) -> int:
+    """The most bytes that are needed at one time: what no plan can go below."""
+    changes: dict[int, int] = {}
+    for span in spans:
+        size = _aligned(span.size, alignment)
+        changes[span.first] = changes.get(span.first, 0) + size
+        changes[span.last + 1] = changes.get(span.last + 1, 0) - size
+    alive = most = 0
+    for node in sorted(changes):
+        alive += changes[node]
+        most = max(most, alive)
+    return most
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment

@@ -8,7 +8,7 @@ from lading.errors import ModuleError
 
 _REMEDY: Final = "the file is damaged or was not made by a WebAssembly compiler: build or copy it again"
 _LONGEST_NAME: Final = 100_000
-MOST_WORK: Final = 20_000_000
+MOST_WORK: Final = 8_000_000
 
 
 class Malformed(ModuleError):
