@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+BOARD = """
+schema = 1
+title = "The board on the bench"
+summary = "One of a kind."
+kind = "linux"
+profiles = ["lading-litert"]
+cpu = { architecture = "aarch64" }
+memory = { ram = "1GiB" }
+storage = { kind = "sd-card" }
+provenance = { known-by = "measured", sources = ["its label"] }
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder, with a user's configuration and state folder beside it."""
@@ -74,8 +87,7 @@ def test_a_name_of_the_project_hides_the_users(project: Path) -> None:
 
 def test_a_projects_own_target_is_found_by_its_emulated_devices(project: Path) -> None:
     (project / "targets").mkdir()
-    text = (datafiles.shipped_dir("targets") / "raspberry-pi-4b.toml").read_text()
-    (project / "targets" / "bench-board.toml").write_text(text)
+    (project / "targets" / "bench-board.toml").write_text(BOARD)
     assert emulated("emulated://bench", project).target == "bench-board"
 
 

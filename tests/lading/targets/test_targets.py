@@ -121,6 +121,7 @@ def test_a_miss_lists_near_targets() -> None:
         ('["1GiB", "2GiB"]', '["1GiB", "2 bits"]', "memory.variants[1]"),
         ('["lading-litert"]', "[]", "profiles"),
         ('["lading-litert"]', '["../x"]', "profiles[0]"),
+        ('["lading-litert"]', '["lading-litert", "lading-lite"]', "profiles[1]"),
         ('["lading-litert"]', '["lading-litert", "lading-litert"]', "profiles"),
         ('scheme = "ssh"', 'scheme = "ssh"\nport = 70000', "transport[0].port"),
         ('scheme = "ssh"', 'scheme = "ssh"\nbaud = 9600', "transport[0].baud"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KIND: Final = "targets"
+PROFILES: Final = "firmware_profiles"
 _MIB: Final = 1024 * 1024
 
 LINUX_RESERVE: Final = 192 * _MIB
@@ -114,7 +115,7 @@ def find(name: str, project_dir: Path | None = None) -> Target:
         DataFileError: its file is wrong.
     """
     files = datafiles.search(KIND, project_dir)
-    return _load(files[names.find(name, files, "target")])
+    return _load(files[names.find(name, files, "target")], project_dir)
 
 
 def all_targets(project_dir: Path | None = None) -> list[Target]:
@@ -123,22 +124,24 @@ def all_targets(project_dir: Path | None = None) -> list[Target]:
     Raises:
         DataFileError: one of the files is wrong.
     """
-    return [_load(file) for file in datafiles.search(KIND, project_dir).values()]
+    return [_load(file, project_dir) for file in datafiles.search(KIND, project_dir).values()]
 
 
-def load_target(path: Path, origin: datafiles.Origin = "user") -> Target:
-    """Read one target file.
+def load_target(path: Path, project_dir: Path | None = None) -> Target:
+    """Read one target file, wherever it lies; ``project_dir`` is the project whose firmware profiles it may name.
 
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
-    return _load(datafiles.DataFile(path.stem, path, origin))
+    return _load(datafiles.DataFile(path.stem, path, "user"), project_dir)
 
 
-def _load(file: datafiles.DataFile) -> Target:
+def _load(file: datafiles.DataFile, project_dir: Path | None) -> Target:
     table = datafiles.load(file.path, TargetTable, schema=SCHEMA)
     for rule in _RULES:
         rule(table, str(file.path))
+    if file.origin != "shipped":  # what is shipped together is tested together
+        _check_profiles(table, str(file.path), project_dir)
     return Target(file.id, file.path, file.origin, table)
 
 
@@ -169,6 +172,19 @@ def _check_kind(table: TargetTable, where: str) -> None:
         raise datafiles.invalid(
             where, "transport", "SMP is what microcontrollers speak", remedy="use ssh or serial, or change kind"
         )
+
+
+def _check_profiles(table: TargetTable, where: str, project_dir: Path | None) -> None:
+    known = datafiles.search(PROFILES, project_dir)
+    for index, profile in enumerate(table.profiles):
+        if profile not in known:
+            close = names.near(profile, known)
+            raise datafiles.invalid(
+                where,
+                f"profiles[{index}]",
+                f"there is no firmware profile '{profile}'",
+                remedy=f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}",
+            )
 
 
 def _check_unique(table: TargetTable, where: str) -> None:
