@@ -77,15 +77,20 @@ def says_and_spins(text: str) -> bytes:
 
 
 def allocates() -> bytes:
-    """Asks for more memory without end, and touches it."""
+    """Asks for more memory without end, and touches it; where there is none it gives up, as C's ``abort`` does."""
     return guest(
         """(loop $more
              (local.set $at (memory.grow (i32.const 256)))
-             (if (i32.ne (local.get $at) (i32.const -1))
-               (then (memory.fill (i32.shl (local.get $at) (i32.const 16)) (i32.const 1) (i32.const 16777216))))
+             (if (i32.eq (local.get $at) (i32.const -1)) (then unreachable))
+             (memory.fill (i32.shl (local.get $at) (i32.const 16)) (i32.const 1) (i32.const 16777216))
              (br $more))""",
         locals_="(local $at i32)",
     )
+
+
+def allocates_and_never_listens() -> bytes:
+    """Asks for more memory without end, whatever it is told."""
+    return guest("(loop $more (drop (memory.grow (i32.const 256))) (br $more))")
 
 
 def floods() -> bytes:
@@ -145,18 +150,18 @@ def opens_without_end(name: str) -> bytes:
     return guest(body, data=((64, path),), locals_="(local $errno i32)")
 
 
-def infers(model: str, shape: tuple[int, ...] = (), *, elements: int = 0, code: int = 1, item: int = 4) -> bytes:
-    """Loads a named model, makes a context, sets a tensor of ``elements`` bytes 0 if any, computes.
+def infers(model: str, shape: tuple[int, ...] = (), *, code: int = 1, content: bytes = b"") -> bytes:
+    """Loads a named model, makes a context, sets input 0 to a tensor of ``content`` if there is any, computes.
 
     Exits with 10 × the number of the call that failed + its errno, or 0.
     """
     name = model.encode()
     dims = b"".join(extent.to_bytes(4, "little") for extent in shape)
-    record = b"".join(number.to_bytes(4, "little") for number in (2048, len(shape), code, 4096, elements * item))
+    record = b"".join(number.to_bytes(4, "little") for number in (2048, len(shape), code, 4096, len(content)))
     given = (
         """(local.set $errno (call $set_input (i32.load (i32.const 20)) (i32.const 0) (i32.const 1024)))
            (if (local.get $errno) (then (call $exit (i32.add (i32.const 30) (local.get $errno)))))"""
-        if elements
+        if content
         else ""
     )
     body = f"""(local.set $errno (call $load (i32.const 64) (i32.const {len(name)}) (i32.const 16)))
@@ -166,7 +171,7 @@ def infers(model: str, shape: tuple[int, ...] = (), *, elements: int = 0, code: 
       {given}
       (local.set $errno (call $compute (i32.load (i32.const 20))))
       (if (local.get $errno) (then (call $exit (i32.add (i32.const 40) (local.get $errno)))))"""
-    return guest(body, data=((64, name), (1024, record), (2048, dims)), locals_="(local $errno i32)")
+    return guest(body, data=((64, name), (1024, record), (2048, dims), (4096, content)), locals_="(local $errno i32)")
 
 
 def hoards_contexts(model: str) -> bytes:

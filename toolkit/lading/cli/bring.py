@@ -40,6 +40,10 @@ def bring(
     if errors := [result.error for result in results if result.error]:
         # Where every verb has it: the error that gives the exit status. Each device's own is beside the device.
         document["error"] = max(errors, key=lambda error: error.exit_status).to_json()
+    if as_json:
+        for result in results:
+            if result.error:
+                screen.error(result.error, f"{result.device}: " if many else "")
     return Answer(
         document, lambda shown: _render(shown, results, many=many), status=max(_status(result) for result in results)
     )

@@ -27,6 +27,9 @@ _DOING = {
     "end": "ending the run",
 }
 
+_INTERPRETER = ("load", "init", "set_input", "compute", "get_output")
+"""Phases in which the guest waits for the interpreter."""
+
 
 def reported(end: Mapping[str, Any], metrics: Mapping[str, Any]) -> RunResult:
     """The runner said itself how the run ended."""
@@ -69,7 +72,7 @@ def died(
         return RunResult(
             "failed",
             HOST_FAILED,
-            "time-limit",
+            "interpreter-stuck" if phase in _INTERPRETER else "time-limit",
             f"over the time limit of {limits.time_s:g} s while {doing}",
             "give it more time (--timeout, or timeout in lading.toml), or make it do less",
             metrics,
