@@ -46,6 +46,8 @@ class Result:
     cases: int = 0
     calls: int = 0
     different: dict[str, list[str]] = field(default_factory=dict)
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """What our host said in the cases that differ."""
 
     @property
     def mismatches(self) -> int:
@@ -58,6 +60,10 @@ class Result:
         lines += [f"{name}: {told}" for name, all_told in self.different.items() for told in all_told][:most]
         return "\n".join(lines)
 
+    def logged(self) -> str:
+        """The host's log of the cases that differ."""
+        return "\n".join(f"{name}: log: {line}" for name, log in self.logs.items() for line in log)
+
 
 class Replayer:
     """A fork server with the folder in which the recorded processes find their models."""
@@ -68,6 +74,7 @@ class Replayer:
         shutil.copytree(MODELS, self.folder / "models")
         shutil.copy(MODELS / "digits_f32.tflite", self.folder)  # the recordings' shortened absolute path
         (self.folder / "not-wasm").write_bytes(bytes.fromhex("ffd8ffdb0043000101010101"))
+        (self.folder / "nofile").touch()
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         self._server = subprocess.Popen(
@@ -97,7 +104,12 @@ class Replayer:
         answer = json.loads(self._server.stdout.readline())
         end: Mapping[str, Any] = answer["end"]
         return Replayed(
-            steps_of(answer["output"].encode("latin-1")), end["outcome"], end["status"], end["kind"], end["message"]
+            steps_of(answer["output"].encode("latin-1")),
+            end["outcome"],
+            end["status"],
+            end["kind"],
+            end["message"],
+            answer["log"],
         )
 
     def spec(self, case: Case) -> RunSpec:
@@ -117,6 +129,7 @@ class Replayer:
             ),
             limits=Limits(memory_bytes=MEMORY),
             backend=profile.get("backend", "litert") if how.backend else "none",
+            names_dir=str(self.folder),
         )
 
     def replay(self, chosen: Iterable[Case]) -> Result:
@@ -125,9 +138,12 @@ class Replayer:
         for case in chosen:
             result.cases += 1
             result.calls += len(case.calls)
-            told = list(differences(case, self.run(case)))
+            replayed = self.run(case)
+            told = list(differences(case, replayed))
             if told:
-                result.different[case.name + (f" [{case.model}]" if case.model else "")] = told
+                name = case.name + (f" [{case.model}]" if case.model else "")
+                result.different[name] = told
+                result.logs[name] = replayed.log
         return result
 
 
@@ -173,7 +189,8 @@ def _forked(asked: Mapping[str, Any]) -> dict[str, Any]:
         end = next((e for e in events if e["event"] == "end"), None)
         if end is None:
             end = {"outcome": "died", "status": -1, "kind": "died", "message": f"the process died: {status}"}
-        return {"end": end, "output": _content(output).decode("latin-1")}
+        log = [e["text"] for e in events if e["event"] == "log"]
+        return {"end": end, "output": _content(output).decode("latin-1"), "log": log}
     finally:
         for file in files:
             os.close(file)
@@ -214,7 +231,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recording", nargs="*", help=f"of: {', '.join(PROFILES)}")
     parser.add_argument("--case", default="*", help="only cases whose name fits")
-    parser.add_argument("-v", action="store_true", help="all that differs, with what was replayed")
+    parser.add_argument("-v", action="store_true", help="all that differs, with the host's log")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -229,7 +246,9 @@ def main() -> int:
             result = replayer.replay(chosen)
         failed = failed or bool(result.different)
         write.write(f"{recording}: {result.text(100000 if options.v else 0)} ({time.monotonic() - began:.1f} s)\n")
-        if not options.v:
+        if options.v:
+            write.write(result.logged() + "\n")
+        else:
             groups = Counter(name.split("/")[0].split(" ")[0] for name in result.different)
             for group, count in groups.most_common():
                 write.write(f"  {group}: {count} cases\n")

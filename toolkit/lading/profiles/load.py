@@ -9,7 +9,7 @@ import msgspec
 from lading import datafiles, names
 from lading.datafiles import invalid
 from lading.profiles.rules import check
-from lading.profiles.schema import FirmwareProfile
+from lading.profiles.schema import FirmwareProfile, OperatorTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lading.datafiles import DataFile
 
 KIND = "firmware_profiles"
+OPERATORS = f"{KIND}/operators"
 SCHEMA = 1
 MOST_STEPS_UP = 8
 """How long a chain of ``extends`` may be."""
@@ -37,7 +38,7 @@ def find(name: str, project_dir: Path | None = None) -> FirmwareProfile:
         DataFileError: its file cannot be used.
     """
     files = datafiles.search(KIND, project_dir)
-    return _load(files[names.find(name, files, "profile")], files)
+    return _load(files[names.find(name, files, "profile")], files, project_dir)
 
 
 def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
@@ -47,7 +48,7 @@ def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
         DataFileError: one of the files cannot be used.
     """
     files = datafiles.search(KIND, project_dir)
-    return {id_: _load(file, files) for id_, file in files.items()}
+    return {id_: _load(file, files, project_dir) for id_, file in files.items()}
 
 
 def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
@@ -57,18 +58,33 @@ def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
         DataFileError: names file, key, cause and remedy.
     """
     files = datafiles.search(KIND, project_dir)
-    return _load(datafiles.DataFile(path.stem, path, "project"), files)
+    return _load(datafiles.DataFile(path.stem, path, "project"), files, project_dir)
 
 
-def _load(file: DataFile, files: Mapping[str, DataFile]) -> FirmwareProfile:
+def _load(file: DataFile, files: Mapping[str, DataFile], project_dir: Path | None) -> FirmwareProfile:
     where = str(file.path)
     document = _merged(file, files, ())
     profile = datafiles.decode(document, FirmwareProfile, where=where, schema=SCHEMA)
     if profile.id and profile.id != file.id:
         raise invalid(where, "id", f"the file is named {file.id}", remedy="leave 'id' away: it is the file's name")
-    profile = msgspec.structs.replace(profile, id=file.id)
+    operators = _operators(profile, where, project_dir) if profile.operator_table else profile.operators
+    profile = msgspec.structs.replace(profile, id=file.id, operators=operators)
     check(profile, where)
     return profile
+
+
+def _operators(profile: FirmwareProfile, where: str, project_dir: Path | None) -> dict[str, int]:
+    tables = datafiles.search(OPERATORS, project_dir)
+    found = tables.get(profile.operator_table)
+    if found is None:
+        near = names.near(profile.operator_table, tables)
+        raise invalid(
+            where,
+            "operator-table",
+            f"there is no table {profile.operator_table!r} in {OPERATORS}",
+            remedy=f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(tables) or 'none'}",
+        )
+    return {**datafiles.load(found.path, OperatorTable, schema=SCHEMA).versions, **profile.operators}
 
 
 def _merged(file: DataFile, files: Mapping[str, DataFile], below: tuple[str, ...]) -> dict[str, Any]:
@@ -91,10 +107,10 @@ def _merged(file: DataFile, files: Mapping[str, DataFile], below: tuple[str, ...
 
 
 def _over(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables merge key by key; everything else replaces; ``"none"`` in place of a list or table takes it away."""
+    """Tables merge key by key; everything else replaces; ``"none"`` for a list, table or number takes it away."""
     merged = dict(base)
     for key, value in change.items():
-        if value == "none" and isinstance(base.get(key), list | dict):
+        if value == "none" and isinstance(base.get(key), list | dict | int):
             merged.pop(key, None)
         elif isinstance(value, dict) and isinstance(base.get(key), dict):
             merged[key] = _over(base[key], value)

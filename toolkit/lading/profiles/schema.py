@@ -143,6 +143,16 @@ class KnownCrash(Table, frozen=True):
 Program = list[dict[str, Any]]
 
 
+class OperatorTable(Table, frozen=True):
+    """The operators of one TFLite release. Its id is the stem of its file."""
+
+    schema: int
+    title: str
+    provenance: Provenance
+    versions: dict[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,5}$")], U32]
+    """TFLite's builtin code to the newest version that it knows; what is not listed is not known."""
+
+
 class FirmwareProfile(Table, frozen=True):
     """One firmware profile. Its id is the stem of its file."""
 
@@ -167,8 +177,11 @@ class FirmwareProfile(Table, frozen=True):
     encodings: Codes | None = None
     targets: Codes | None = None
     tensors: Tensors = msgspec.field(default_factory=Tensors)
+    operator_table: str = ""
+    """A file in ``firmware_profiles/operators`` whose versions count where ``operators`` says nothing."""
     operators: dict[str, U32] = msgspec.field(default_factory=dict)
-    """TFLite's builtin code to the highest version that the firmware's interpreter knows."""
+    """TFLite's builtin code to the newest version that the firmware's interpreter knows; when there are any, those that
+    are not listed are not known."""
     operator_list: list[str] = msgspec.field(default_factory=list)
     """Names of the only operators that the firmware has; empty: all of them."""
     functions: dict[str, Program] = msgspec.field(default_factory=dict)

@@ -7,7 +7,7 @@ Both memory layouts (the WITX one, and WAMR's legacy one) end up in the same :cl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Mapping, Optional, Tuple
 
 Range = Tuple[int, int]
 """Offset in guest memory and length in bytes."""
@@ -30,8 +30,16 @@ class Call:
     ranges: Dict[str, Range] = field(default_factory=dict)
     builders: int = 0
     """How many builders ``load`` was given."""
+    models_readable: bool = True
+    """The bytes of every builder, not only the first one's, lie inside memory."""
     name: Optional[bytes] = None
     """The name for ``load_by_name``; ``None`` when it could not be read."""
+    config: Optional[bytes] = None
+    """The configuration for ``load_by_name_with_config``; ``None`` when it could not be read."""
+    nul_behind: FrozenSet[str] = frozenset()
+    """Which of ``name`` and ``config`` have a NUL as the next byte."""
+    path: Optional[bytes] = None
+    """The same as a C string: up to the first NUL, also past its length; ``None`` when none comes inside memory."""
     type_code: int = 0
     dims: Tuple[int, ...] = ()
     """The dimensions, at most 64 of them."""
@@ -61,7 +69,7 @@ class Transfer:
     """How tensor bytes go between guest memory and interpreter."""
 
     how: str
-    """``copy``, ``quantize`` (guest f32 to the tensor's integers), ``dequantize`` (the reverse) or ``drop``."""
+    """One of the ways in :data:`lading_agent.nn.rules.TRANSFERS`."""
     tensor: int
     """Index among the model's inputs or outputs."""
     nbytes: int

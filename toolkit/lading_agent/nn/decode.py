@@ -59,14 +59,19 @@ def _load(call: Call, args: Mapping[str, int], memory: Optional[Memory]) -> None
     call.builders = args["builder-count"]
     call.ranges["builders"] = (args["builders"], 8 * call.builders)
     call.ranges["graph-out"] = (args["graph-out"], 4)
-    if call.builders:
-        _first_builder(call, memory)
+    _builders(call, memory)
 
 
-def _first_builder(call: Call, memory: Optional[Memory]) -> None:
+def _builders(call: Call, memory: Optional[Memory]) -> None:
+    if not call.builders:
+        call.ranges["every-model"] = (0, 0)
+        return
     first = _pair(call, "builders", memory)
-    if first is not None:
-        call.ranges["model"] = first
+    if first is None or memory is None:
+        return
+    call.ranges["model"] = call.ranges["every-model"] = first
+    at, length = call.ranges["builders"]
+    call.models_readable = all(a + n <= memory.size for a, n in _PAIR.iter_unpack(memory.view[at : at + length]))
 
 
 def _legacy_load(call: Call, args: Mapping[str, int], memory: Optional[Memory]) -> None:
@@ -76,8 +81,7 @@ def _legacy_load(call: Call, args: Mapping[str, int], memory: Optional[Memory]) 
     if array is not None:
         call.builders = array[1]
         call.ranges["builders"] = (array[0], 8 * array[1])
-        if call.builders:
-            _first_builder(call, memory)
+        _builders(call, memory)
 
 
 def _load_by_name(call: Call, args: Mapping[str, int], memory: Optional[Memory]) -> None:
@@ -85,9 +89,25 @@ def _load_by_name(call: Call, args: Mapping[str, int], memory: Optional[Memory])
     call.ranges["graph-out"] = (args["graph-out"], 4)
     if "config" in args:
         call.ranges["config"] = (args["config"], args["config-length"])
-    if memory is not None and call.readable("name"):
-        at, length = call.ranges["name"]
-        call.name = bytes(memory.view[at : at + min(length, MOST_NAME + 1)])
+    call.name, call.config = _text(call, "name", memory), _text(call, "config", memory)
+    call.nul_behind = frozenset(w for w in ("name", "config") if _nul_behind(call, w, memory))
+    if memory is not None and call.name is not None:
+        at = call.ranges["name"][0]
+        text = bytes(memory.view[at : at + MOST_NAME + 1])
+        end = text.find(b"\0")
+        call.path = text[:end] if end >= 0 else None
+
+
+def _text(call: Call, what: str, memory: Optional[Memory]) -> Optional[bytes]:
+    if memory is None or not call.readable(what):
+        return None
+    at, length = call.ranges[what]
+    return bytes(memory.view[at : at + min(length, MOST_NAME + 1)])
+
+
+def _nul_behind(call: Call, what: str, memory: Optional[Memory]) -> bool:
+    found = call.ranges.get(what)
+    return found is not None and memory is not None and sum(found) < memory.size and memory.view[sum(found)] == 0
 
 
 def _init(call: Call, args: Mapping[str, int], memory: Optional[Memory]) -> None:  # noqa: ARG001

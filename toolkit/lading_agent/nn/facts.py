@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 IDENTIFIER = b"TFL3"
+SCHEMA_VERSION = 3
 
 DTYPES: Mapping[int, Tuple[str, int]] = {
     0: ("float32", 4),
@@ -47,8 +48,50 @@ MOST_RANK = 64
 MOST_NAME = 1024
 
 
+BEYOND = 1024 * 1024
+"""How far behind its last byte an unverified model is read; there are zeros there."""
+
+SHAPED_BY: Mapping[int, Tuple[int, ...]] = {
+    22: (1,),  # RESHAPE
+    23: (1,),  # RESIZE_BILINEAR
+    34: (1,),  # PAD
+    37: (1, 2),  # BATCH_TO_SPACE_ND
+    38: (1, 2),  # SPACE_TO_BATCH_ND
+    39: (1,),  # TRANSPOSE
+    40: (1,),  # MEAN
+    45: (1, 2, 3),  # STRIDED_SLICE
+    48: (1,),  # TOPK_V2
+    49: (0,),  # SPLIT
+    60: (1,),  # PADV2
+    65: (1, 2),  # SLICE
+    67: (0,),  # TRANSPOSE_CONV
+    68: (1,),  # SPARSE_TO_DENSE
+    69: (1,),  # TILE
+    70: (1,),  # EXPAND_DIMS
+    74: (1,),  # SUM
+    81: (1,),  # REDUCE_PROD
+    82: (1,),  # REDUCE_MAX
+    85: (1,),  # ONE_HOT
+    89: (1,),  # REDUCE_MIN
+    91: (1,),  # REDUCE_ANY
+    94: (0,),  # FILL
+    96: (0, 1, 2),  # RANGE
+    97: (1,),  # RESIZE_NEAREST_NEIGHBOR
+    102: (1, 2),  # SPLIT_V
+    130: (1,),  # BROADCAST_TO
+}
+"""Operators whose output's shape comes from the values of inputs at these positions; constants are known beforehand."""
+
+ALWAYS_SHAPED = frozenset({103, 109})
+"""UNIQUE and WHERE: how much they give depends on the data itself."""
+
+
 class BadModel(ValueError):
     """Not a model that can be read."""
+
+
+class NotBuilt(BadModel):
+    """Readable as far as it goes, but no interpreter builds it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +123,11 @@ class TensorFacts:
         return self.count * self.element_bytes
 
     @property
+    def scaled(self) -> bool:
+        """It carries a scale, whatever its type."""
+        return self.scale > 0.0 or self.per_channel
+
+    @property
     def quantized(self) -> bool:
         """An integer tensor with one scale: its values stand for real numbers."""
         return self.scale > 0.0 and not self.per_channel and self.dtype in ("int8", "uint8", "int16")
@@ -106,6 +154,9 @@ class ModelFacts:
     identifier: bool = False
     """The bytes carry TFLite's identifier, whatever else they are."""
     error: str = ""
+    damage: str = ""
+    """What a host meets that reads the bytes unverified: nothing, ``refused`` (its interpreter says no) or ``wild``
+    (offsets lead out of the file)."""
     inputs: Tuple[TensorFacts, ...] = ()
     outputs: Tuple[TensorFacts, ...] = ()
     operators: Tuple[OperatorFacts, ...] = ()
@@ -114,10 +165,12 @@ class ModelFacts:
     signature_outputs: Mapping[str, int] = field(default_factory=dict)
     stateful: bool = False
     """Running it changes what the next run sees (variables, recurrent operators)."""
+    shaped_by_data: bool = False
+    """The size of some tensor comes from other tensors' data: outputs have no memory before the first run."""
 
     def refused(self, reason: str) -> ModelFacts:
         """The same bytes, refused by whoever looked closer."""
-        return replace(self, error=reason)
+        return replace(self, error=reason, damage=self.damage or "refused")
 
     def input_named(self, name: str) -> Optional[int]:
         """Position of the input of that name: the signature's names first, then the graph's."""
@@ -141,6 +194,16 @@ def _position(name: str, signature: Mapping[str, int], tensors: Tuple[TensorFact
     return next((i for i, t in enumerate(tensors) if t.name == name), None)
 
 
+def read_unverified(data: Any) -> Tuple[ModelFacts, bytes]:
+    """What a host makes of bytes that carry the identifier when it checks nothing else.
+
+    Returns:
+        Facts (with ``damage``), and the bytes as they are read: zeros follow the last one.
+    """
+    content = bytes(data) + bytes(BEYOND)
+    return replace(read_model(content), size=len(content) - BEYOND), content
+
+
 def read_model(data: Any) -> ModelFacts:
     """The facts of a model.
 
@@ -158,8 +221,11 @@ def read_model(data: Any) -> ModelFacts:
         return ModelFacts(size=size, error=f"the model {what}")
     try:
         return _Reader(view).model()
+    except NotBuilt as error:
+        return ModelFacts(size=size, identifier=True, error=f"the model is damaged: {error}", damage="refused")
     except (BadModel, struct.error, IndexError, OverflowError) as error:
-        return ModelFacts(size=size, identifier=True, error=f"the model is damaged: {error or 'offset out of range'}")
+        reason = f"the model is damaged: {error or 'offset out of range'}"
+        return ModelFacts(size=size, identifier=True, error=reason, damage="wild")
 
 
 class _Reader:
@@ -223,21 +289,26 @@ class _Reader:
 
     def model(self) -> ModelFacts:
         root = self.u32(0)
+        version = self.field(root, 0, "<I")
+        if version != SCHEMA_VERSION:
+            raise NotBuilt(f"its schema has version {version}, not {SCHEMA_VERSION}")
         subgraphs = list(self.tables(root, 2))
         if not subgraphs:
-            raise BadModel("it has no subgraph")
+            raise NotBuilt("it has no subgraph")
         codes = [self._code(t) for t in self.tables(root, 1)]
         main = subgraphs[0]
         tensors = list(self.tables(main, 0))
         inputs = self._positions(main, 1, len(tensors))
         outputs = self._positions(main, 2, len(tensors))
         used: Dict[int, OperatorFacts] = {}
+        shaped = False
         for graph in subgraphs:
             for operator in self.tables(graph, 3):
                 index = self.field(operator, 0, "<I")
                 if index >= len(codes):
                     raise BadModel(f"an operator has code {index} of {len(codes)}")
                 used[index] = codes[index]
+                shaped = shaped or (graph == main and self._shaped(root, operator, codes[index].code, tensors))
         stateful = any(o.code in STATEFUL_CODES or o.code == CUSTOM for o in used.values()) or any(
             self.field(t, 5, "<B") for graph in subgraphs for t in self.tables(graph, 0)
         )
@@ -255,7 +326,27 @@ class _Reader:
             signature_inputs=maps[0],
             signature_outputs=maps[1],
             stateful=stateful,
+            shaped_by_data=shaped,
         )
+
+    def _shaped(self, root: int, operator: int, code: int, tensors: List[int]) -> bool:
+        """The shape of an operator's output depends on data that is not in the file."""
+        if code in ALWAYS_SHAPED:
+            return True
+        positions = SHAPED_BY.get(code, ())
+        inputs = self.ints(operator, 1) if positions else ()
+        return any(p < len(inputs) and self._computed(root, inputs[p], tensors) for p in positions)
+
+    def _computed(self, root: int, tensor: int, tensors: List[int]) -> bool:
+        if not 0 <= tensor < len(tensors):
+            return False
+        buffer = self.field(tensors[tensor], 2, "<I")
+        start, count = self.vector(root, 4, 4)
+        if buffer >= count:
+            return True
+        at = start + 4 * buffer
+        table = at + self.u32(at)
+        return not self.vector(table, 0, 1)[1] and not self.field(table, 1, "<Q")
 
     def _positions(self, graph: int, number: int, tensors: int) -> Tuple[int, ...]:
         found = self.ints(graph, number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from lading_agent.nn.ends import End, GuestExit, RunEnds
-from lading_agent.nn.link import Import, link
+from lading_agent.nn.link import Import, problems
 
 if TYPE_CHECKING:
     from lading_agent.nn.host import Host
@@ -49,15 +49,22 @@ class Guest:
         import wasmtime
 
         try:
-            code = self._run(wasmtime)
-            self._host.at_exit()
-            return End("exit", code, "exit")
+            end = self._to_its_end(wasmtime)
+            if end.outcome in ("exit", "trap"):
+                self._host.at_exit()
         except RunEnds as ended:
             return ended.end
         except MemoryError:
             return End(
                 "failed", 125, "out-of-memory", "the host ran out of memory", "raise the memory limit (--max-memory)"
             )
+        return end
+
+    def _to_its_end(self, wasmtime: Any) -> End:
+        try:
+            return End("exit", self._run(wasmtime), "exit")
+        except RunEnds as ended:
+            return ended.end
 
     def _run(self, wasmtime: Any) -> int:
         engine = wasmtime.Engine(self._config(wasmtime))
@@ -69,7 +76,7 @@ class Guest:
         store.set_wasi(self._wasi(wasmtime))
         self._host.attach(store)
         linker = self._linker(wasmtime, engine)
-        self._check_link(module, linker)
+        self._check_link(wasmtime, module, linker)
         self._check_shape(wasmtime, module, limit)
         size: Callable[[], int] = self._host.memory_size
         try:
@@ -183,21 +190,34 @@ class Guest:
                 linker.define_func(module, function.name, kind, implementation, access_caller=True)
         return linker
 
-    def _check_link(self, module: Any, linker: Any) -> None:
-        problem = link(self._personality, [_import(i) for i in module.imports])
-        if problem is None:
-            return
-        if problem.outcome == "link-error":
-            raise RunEnds(
-                End(
-                    "link-error",
-                    self._status("link_error"),
-                    "link-error",
-                    problem.reason,
-                    "choose a firmware that has it, or build the guest without it",
+    def _check_link(self, wasmtime: Any, module: Any, linker: Any) -> None:
+        wanted = list(module.imports)
+        for index, problem in problems(self._personality, [_import(i) for i in wanted]):
+            if problem.outcome == "link-error":
+                raise RunEnds(
+                    End(
+                        "link-error",
+                        self._status("link_error"),
+                        "link-error",
+                        problem.reason,
+                        "choose a firmware that has it, or build the guest without it",
+                    )
                 )
-            )
-        linker.define_unknown_imports_as_traps(module)
+            kind = wanted[index].type
+            if not isinstance(kind, wasmtime.FuncType):
+                raise RunEnds(
+                    End(
+                        "not-loadable",
+                        self._status("not_loadable"),
+                        "not-loadable",
+                        problem.reason,
+                        "choose a firmware that has it, or build the guest without it",
+                    )
+                )
+            linker.define_func(problem.module, problem.name, kind, partial(self._unlinked, problem.reason))
+
+    def _unlinked(self, reason: str, *_: Any) -> None:
+        raise RunEnds(End("trap", self._status("trap"), "trap", f"the guest called what is not linked: {reason}"))
 
     def _check_shape(self, wasmtime: Any, module: Any, limit: Optional[int]) -> None:
         exports: Dict[str, Any] = {e.name: e.type for e in module.exports}

@@ -231,6 +231,11 @@ class Host:
     def _transfer(self, call: Call, decision: Decision, memory: GuestMemory) -> None:
         transfer = decision.transfer
         assert transfer is not None
+        if transfer.how in ("drop", "zeros", "clear"):  # the tensor has no part in it, and may have no memory
+            if transfer.how != "drop":
+                at, _ = call.ranges["output"]
+                memory.array[at : at + transfer.nbytes] = 0
+            return
         live: Live = self._context(decision.context).live
         facts = live.inference.facts
         if "data" in call.ranges:
@@ -253,7 +258,7 @@ class Host:
         target = castable((inference.inputs if function.name == "set_input" else inference.outputs)[transfer.tensor])
         if target is None:
             return
-        if function.name == "set_input" and "dims" in call.ranges and call.data_length is not None:
+        if function.name == "set_input" and "dims" in call.ranges and call.data_length == transfer.nbytes:
             if len(self._inputs) >= _MOST_REMEMBERED:
                 self._inputs.clear()
             start = args["tensor"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, FrozenSet, Iterable, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, FrozenSet, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
     from lading_agent.nn.personality import Personality
@@ -80,12 +80,16 @@ class LinkProblem(NamedTuple):
 
 def link(personality: Personality, imports: Iterable[Import]) -> Optional[LinkProblem]:
     """The first import that this firmware cannot serve, or ``None``."""
+    return next((problem for _, problem in problems(personality, imports)), None)
+
+
+def problems(personality: Personality, imports: Iterable[Import]) -> Iterator[Tuple[int, LinkProblem]]:
+    """Every import that this firmware cannot serve, with its position."""
     outcome = "link-error" if personality.unknown_import == "refuse" else "trap"
-    for wanted in imports:
+    for index, wanted in enumerate(imports):
         reason = _missing(personality, wanted)
         if reason:
-            return LinkProblem(outcome, wanted.module, wanted.name, reason)
-    return None
+            yield index, LinkProblem(outcome, wanted.module, wanted.name, reason)
 
 
 def _missing(personality: Personality, wanted: Import) -> str:

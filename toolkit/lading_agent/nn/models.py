@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.nn.ends import End, RunEnds
 from lading_agent.nn.engine import Engine, Inference, Refused, state_pairs
-from lading_agent.nn.facts import ModelFacts, read_model
+from lading_agent.nn.facts import ModelFacts, read_model, read_unverified
 from lading_agent.nn.state import ContextState, GraphState
 
 if TYPE_CHECKING:
     from lading_agent.nn.calls import Call
     from lading_agent.nn.memory import GuestMemory
+    from lading_agent.nn.places import Places
     from lading_agent.runs.spec import ModelSpec
 
 ENCODING = "tensorflowlite"
@@ -56,6 +57,7 @@ class Models:
         named: Tuple[ModelSpec, ...],
         most_bytes: int,
         memory_bytes: Optional[int] = None,
+        places: Optional[Places] = None,
     ) -> None:
         """Take the run's models.
 
@@ -64,6 +66,7 @@ class Models:
             named: models that the guest may load by name.
             most_bytes: no larger model is read.
             memory_bytes: what the whole run may use.
+            places: where models are that a guest names by path.
 
         Raises:
             OSError: a named model has no file.
@@ -74,6 +77,7 @@ class Models:
         self._held: List[HeldModel] = []
         self._named: Dict[str, HeldModel] = {}
         self.memory: Optional[GuestMemory] = None
+        self._places = places
         for spec in named:
             held = HeldModel(size=Path(spec.path).stat().st_size, path=spec.path, spec=spec)
             self._held.append(held)
@@ -81,7 +85,7 @@ class Models:
             if spec.version:
                 self._named[f"{spec.name}@{spec.version}"] = held
 
-    def given_model(self, call: Call) -> GraphState:
+    def given_model(self, call: Call, *, unverified: bool = False) -> GraphState:
         """See :class:`~lading_agent.nn.rules.World`."""
         import numpy as np
 
@@ -93,10 +97,42 @@ class Models:
                 return self._graph(held)
         held = HeldModel(size=length, content=found.tobytes())
         held.array = np.frombuffer(held.content or b"", dtype=np.uint8)
-        self._read(held)
-        if held.facts is not None and not held.facts.error:
+        facts = self._read(held)
+        if not facts.error:
             self._held.append(held)
+        elif unverified and facts.identifier:
+            held = self._as_read(held)
         return self._graph(held)
+
+    def file_model(self, path: bytes, *, unverified: bool = False) -> Optional[GraphState]:
+        """See :class:`~lading_agent.nn.rules.World`."""
+        found = self._places.find(path) if self._places is not None else None
+        if found is None:
+            return None
+        for held in self._held:
+            if held.path == str(found) and held.spec is None:
+                return self._graph(held)
+        try:
+            held = HeldModel(size=found.stat().st_size, path=str(found))
+            facts = self._read(held)
+        except OSError:
+            return None
+        if not facts.error:
+            self._held.append(held)
+        elif unverified and facts.identifier:
+            held = self._as_read(held)
+        return self._graph(held)
+
+    def _as_read(self, held: HeldModel) -> HeldModel:
+        """The same model as a host sees it that checks nothing but its identifier."""
+        facts, content = read_unverified(self._bytes_of(held))
+        loose = HeldModel(size=facts.size, content=content, facts=facts)
+        try:
+            if not facts.error and self._engine is not None:
+                loose.spare = self._engine.open(content=content)
+        except Refused as error:
+            loose.facts = facts.refused(f"the interpreter cannot read the model: {error}")
+        return loose
 
     def named_model(self, name: bytes) -> Optional[GraphState]:
         """See :class:`~lading_agent.nn.rules.World`."""

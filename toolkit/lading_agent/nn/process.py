@@ -62,6 +62,7 @@ def run(spec: RunSpec, report: Report, phase: Phase, log: InterpreterLog) -> End
     from lading_agent.nn.engine import Engine, EngineMissing
     from lading_agent.nn.models import Models
     from lading_agent.nn.personality import Personality
+    from lading_agent.nn.places import Places
 
     try:
         personality = Personality.from_json(spec.personality, backend=spec.backend)
@@ -75,7 +76,8 @@ def run(spec: RunSpec, report: Report, phase: Phase, log: InterpreterLog) -> End
             return End("failed", 125, "no-backend", str(error), "install it, or run with another backend")
     limits = spec.limits
     try:
-        models = Models(engine, spec.models, limits.model_bytes, limits.memory_bytes)
+        places = Places(spec.names_dir, spec.dirs)
+        models = Models(engine, spec.models, limits.model_bytes, limits.memory_bytes, places)
     except OSError as error:
         return End("failed", 125, "no-model", f"a model cannot be read: {error}", "is the release complete?")
     runtime = f"lading Python host, {_engine_version(spec)}" + (f", {engine.version}" if engine is not None else "")

@@ -23,11 +23,17 @@ OUTCOMES_BESIDE_ERRNO = ("trap", *CRASHES, "link-error", "success")
 class World(Protocol):
     """What is known beyond the call: models by bytes and by name, and whether the interpreter takes them."""
 
-    def given_model(self, call: Call) -> GraphState:
-        """A graph (not yet in any table) for the bytes that ``load`` hands over."""
+    def given_model(self, call: Call, *, unverified: bool = False) -> GraphState:
+        """A graph (not yet in any table) for the bytes that ``load`` hands over.
+
+        With ``unverified`` the host reads them without a look at their offsets: see ``ModelFacts.damage``.
+        """
 
     def named_model(self, name: bytes) -> Optional[GraphState]:
         """A graph for a model that is known by name, or ``None``."""
+
+    def file_model(self, path: bytes, *, unverified: bool = False) -> Optional[GraphState]:
+        """A graph for a file that is named by its path; ``None`` when there is none (that may be read)."""
 
     def named_size(self, name: bytes) -> Optional[int]:
         """Bytes of the model of that name, before anything is read."""
@@ -109,33 +115,53 @@ class Policy:
 
     def input_rule(self, tensor: TensorFacts, int8: str, code: int) -> str:
         """The transfer or outcome for a guest's type code on one input."""
-        name = self.type_names.get(code, "")
+        return self._input_rule(tensor, int8, self.type_names.get(code, ""), True)
+
+    def _input_rule(self, tensor: TensorFacts, int8: str, name: str, held: bool) -> str:
         for rule in self.inputs:
-            if _applies(rule, tensor, int8) and rule.get("guest", "any") in ("any", name):
+            if _applies(rule, tensor, int8, held) and rule.get("guest", "any") in ("any", name):
                 return str(rule["how"])
         return self.input_otherwise
 
-    def output_rule(self, tensor: TensorFacts, int8: str) -> str:
-        """The transfer or outcome for one output."""
+    def input_rule_of(self, tensor: TensorFacts, context: ContextState, code: int) -> str:
+        """The same in a context whose interpreter may have no memory for its tensors."""
+        return self._input_rule(tensor, context.graph.int8, self.type_names.get(code, ""), context.prepared)
+
+    def output_rule(self, tensor: TensorFacts, int8: str, *, held: bool = True) -> str:
+        """The transfer or outcome for one output; ``held``: the interpreter has memory for it now."""
         for rule in self.outputs:
-            if _applies(rule, tensor, int8):
+            if _applies(rule, tensor, int8, held):
                 return str(rule["how"])
         return "copy"
 
     def expected(self, tensor: TensorFacts, int8: str) -> str:
         """What the host takes for one input, in words."""
-        names = [n for c, n in sorted(self.type_names.items()) if self.input_rule(tensor, int8, c) in TRANSFERS]
+        names = [n for c, n in sorted(self.type_names.items()) if self.input_rule(tensor, int8, c) in INPUT_TRANSFERS]
         return " or ".join(names) or "nothing that wasi-nn can name"
 
 
-TRANSFERS = ("copy", "quantize", "dequantize", "drop")
+INPUT_TRANSFERS = ("copy", "quantize", "truncate", "drop")
+OUTPUT_TRANSFERS = ("copy", "dequantize", "zeros", "clear")
+TRANSFERS = (*INPUT_TRANSFERS, *OUTPUT_TRANSFERS[1:])
+"""How tensor bytes pass.
+
+``copy``: as they are. ``quantize``: the guest's f32 to the tensor's integers, rounded and clipped. ``truncate``: the
+same as a C cast does it, cut off and wrapped. ``drop``: the input is not taken, though the call succeeds.
+``dequantize``: integers to f32. ``zeros``: an f32 zero for each element. ``clear``: zeros all over the guest's buffer.
+"""
 
 
-def _applies(rule: Mapping[str, Any], tensor: TensorFacts, int8: str) -> bool:
+def _applies(rule: Mapping[str, Any], tensor: TensorFacts, int8: str, held: bool) -> bool:
     dtype = rule.get("tensor", "any")
     if dtype not in ("any", tensor.dtype):
         return False
     if "quantized" in rule and bool(rule["quantized"]) != tensor.quantized:
+        return False
+    if "scaled" in rule and bool(rule["scaled"]) != tensor.scaled:
+        return False
+    if "per_channel" in rule and bool(rule["per_channel"]) != tensor.per_channel:
+        return False
+    if "held" in rule and bool(rule["held"]) != held:
         return False
     return bool(rule.get("int8", int8) == int8)
 
@@ -151,6 +177,10 @@ class CodeTable:
         self.special: Dict[int, str] = {int(k): v for k, v in table.get("codes", {}).items()}
         self.unsupported: str = table["unsupported"]
         self.unknown: str = table["unknown"]
+
+    def knows(self, code: int) -> bool:
+        """Whether the number is in the numbering at all."""
+        return (code & self.mask) in self.names
 
     def answer(self, code: int) -> Tuple[str, str]:
         """Outcome and reason for one number."""
@@ -191,6 +221,8 @@ CONDITIONS: Dict[str, Callable[[Frame], bool]] = {
     "quantized-output": lambda f: f.output is not None and f.output.quantized,
     "not-quantized-output": lambda f: f.output is not None and not f.output.quantized,
     "first-load": lambda f: not f.state.graphs,
+    "builders-given": lambda f: f.call.builders > 0,
+    "input-passes": lambda f: f.transfer is not None and f.transfer.how != "drop",
 }
 """What ``when`` can ask: the step counts only if it is so."""
 

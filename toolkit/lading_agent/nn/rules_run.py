@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from lading_agent.nn.calls import Transfer
-from lading_agent.nn.rules import TRANSFERS, Frame, Step, step
+from lading_agent.nn.rules import INPUT_TRANSFERS, OUTPUT_TRANSFERS, Frame, Step, step
 
 
 @step("context")
@@ -20,6 +20,27 @@ def _context(p: Mapping[str, Any]) -> Step:
         f.graph = f.context.graph
         f.facts = f.graph.facts
         return True
+
+    return run
+
+
+@step("index-counts")
+def _index_counts(p: Mapping[str, Any]) -> Step:
+    """The index plus one is still a 32-bit number: hosts that compare ``index + 1`` fall over otherwise."""
+    fail = p["fail"]
+    return lambda f: f.call.args["index"] != 0xFFFFFFFF or f.fail(fail, "index 4294967295 passes for index -1")
+
+
+@step("type-code", "names")
+def _type_code(p: Mapping[str, Any]) -> Step:
+    """The type code is one of ``names``, whatever the tensor is."""
+    fail, names = p["fail"], tuple(p["names"])
+
+    def run(f: Frame) -> bool:
+        name = f.policy.type_name(f.call.type_code)
+        return name in names or f.fail(
+            fail, f"the host takes {' and '.join(names)} only, the guest sent {name} (type {f.call.type_code})"
+        )
 
     return run
 
@@ -78,13 +99,14 @@ def _input_type(_: Mapping[str, Any]) -> Step:
     def run(f: Frame) -> bool:
         assert f.input is not None
         assert f.graph is not None
+        assert f.context is not None
         tensor = f.input
-        how = f.policy.input_rule(tensor, f.graph.int8, f.call.type_code)
-        if how not in TRANSFERS:
+        how = f.policy.input_rule_of(tensor, f.context, f.call.type_code)
+        if how not in INPUT_TRANSFERS:
             return f.fail(how, _mismatch(f, "type"))
-        nbytes = tensor.nbytes if how == "copy" else 4 * tensor.count
-        if how in ("quantize", "dequantize") and not tensor.quantized:
+        if how in ("quantize", "truncate") and not tensor.quantized:
             return f.fail(f.policy.input_otherwise, _mismatch(f, "it has no single scale and zero point"))
+        nbytes = 0 if how == "drop" else tensor.nbytes if how == "copy" else 4 * tensor.count
         f.transfer = Transfer(how, f.call.args["index"], nbytes)
         return True
 
@@ -145,6 +167,8 @@ def _invoke(p: Mapping[str, Any]) -> Step:
 
     def run(f: Frame) -> bool:
         assert f.context is not None
+        if not f.context.prepared:
+            return f.fail(fail, "the interpreter has no memory for this model's tensors")
         f.action, f.action_fail = "invoke", fail
         if not f.context.computed:
             f.context.computed = True
@@ -222,47 +246,103 @@ def _output_type(_: Mapping[str, Any]) -> Step:
         assert f.context is not None
         assert f.graph is not None
         index = f.call.args["index"]
-        how = f.policy.output_rule(f.output, f.graph.int8)
-        if how not in TRANSFERS:
-            return f.fail(how, f"output {index} '{f.output.name}' is {f.output.describe()}")
-        nbytes = f.world.output_bytes(f.context, index)
-        if how == "dequantize":
+        held = f.context.prepared and (f.context.computed or not f.graph.facts.shaped_by_data)
+        how = f.policy.output_rule(f.output, f.graph.int8, held=held)
+        if how not in OUTPUT_TRANSFERS:
+            without = "" if held else ", without memory before compute"
+            return f.fail(how, f"output {index} '{f.output.name}' is {f.output.describe()}{without}")
+        nbytes = _tensor_bytes(f)
+        if how in ("dequantize", "zeros"):
             nbytes = nbytes // max(f.output.element_bytes, 1) * 4
         f.wanted = nbytes
-        f.transfer = Transfer(how, index, nbytes)
+        f.transfer = Transfer(how, index, f.call.capacity if how == "clear" else nbytes)
         return True
 
     return run
 
 
-@step("capacity", "write", after=("output-type",))
+def _bytes(f: Frame) -> int:
+    return f.wanted
+
+
+def _words(f: Frame) -> int:
+    return f.wanted // 4
+
+
+def _tensor_bytes(f: Frame) -> int:
+    assert f.output is not None
+    assert f.context is not None
+    return f.world.output_bytes(f.context, f.call.args["index"]) if f.context.prepared else f.output.nbytes
+
+
+def _elements(f: Frame) -> int:
+    assert f.output is not None
+    return f.output.count
+
+
+UNITS: Mapping[str, Callable[[Frame], int]] = {
+    "bytes": _bytes,
+    "words": _words,
+    "elements": _elements,
+    "tensor-bytes": _tensor_bytes,
+}
+"""What sizes count: bytes in guest memory, four of them at a time (rounded down), the tensor's elements, or the bytes
+that it has in the interpreter."""
+
+
+@step("capacity", "write", "unit", after=("output-index",))
 def _capacity(p: Mapping[str, Any]) -> Step:
-    """The output fits the guest's buffer; ``write = "needed"`` tells the guest how many bytes it takes."""
-    fail, needed = p["fail"], p.get("write") == "needed"
+    """The output fits the guest's buffer, counted in ``unit``; ``write = "needed"`` tells the guest how much it takes.
+
+    ``elements`` and ``tensor-bytes`` can be asked before ``output-type`` has said how the output passes.
+    """
+    fail, needed, unit = p["fail"], p.get("write") == "needed", p.get("unit", "bytes")
+    measure = UNITS[unit]
 
     def run(f: Frame) -> bool:
         assert f.output is not None
-        if f.wanted <= f.call.capacity:
+        wanted = measure(f)
+        if wanted <= f.call.capacity:
             return True
         if needed:
-            f.writes.append(("size-out", f.wanted))
-        return f.fail(
-            fail,
-            f"output {f.call.args['index']} '{f.output.name}' has {f.wanted} bytes, "
-            f"the guest's buffer {f.call.capacity}",
-        )
+            f.writes.append(("size-out", wanted))
+        what = f"output {f.call.args['index']} '{f.output.name}'"
+        return f.fail(fail, f"{what} has {wanted} {unit}, the guest's buffer {f.call.capacity}")
+
+    return run
+
+
+@step("clear-when-short", fail=False, after=("output-type",))
+def _clear_when_short(_: Mapping[str, Any]) -> Step:
+    """A copy that needs more bytes than the guest's number becomes zeros all over that many (a checked ``memcpy``)."""
+
+    def run(f: Frame) -> bool:
+        assert f.transfer is not None
+        if f.transfer.how == "copy" and f.transfer.nbytes > f.call.capacity:
+            f.transfer = Transfer("clear", f.transfer.tensor, f.call.capacity)
+        return True
+
+    return run
+
+
+@step("echo-capacity", fail=False)
+def _echo_capacity(_: Mapping[str, Any]) -> Step:
+    """Write the guest's own number back as the bytes written, unless the call gets as far as ``put-output``."""
+
+    def run(f: Frame) -> bool:
+        f.writes.append(("size-out", f.call.capacity))
+        return True
 
     return run
 
 
 @step("put-output", "unit", fail=False, after=("output-type",))
 def _put_output(p: Mapping[str, Any]) -> Step:
-    """Hand the output over and write its size: in ``bytes`` or ``elements``."""
-    elements = p.get("unit", "bytes") == "elements"
+    """Hand the output over and write its size in ``unit``."""
+    measure = UNITS[p.get("unit", "bytes")]
 
     def run(f: Frame) -> bool:
-        assert f.output is not None
-        f.writes.append(("size-out", f.output.count if elements else f.wanted))
+        f.writes.append(("size-out", measure(f)))
         return True
 
     return run

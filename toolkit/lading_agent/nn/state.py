@@ -24,6 +24,8 @@ class GraphState:
     """Declared state tensors: output name to input name."""
     usable: bool = True
     """False for a handle that was given out although the load failed."""
+    name: Optional[bytes] = None
+    """The name that it was loaded by."""
     model: Any = None
     """Whatever the host keeps for it (its loaded model); rules never look inside."""
 
@@ -35,6 +37,8 @@ class ContextState:
     handle: int
     graph: GraphState
     usable: bool = True
+    prepared: bool = True
+    """False when the interpreter has no memory for tensors, and the host went on all the same."""
     computed: bool = False
     """``compute`` has succeeded at least once."""
     stepped: bool = False
@@ -60,6 +64,13 @@ class HostState:
     graph_limit: int = 64
     context_limit: int = 64
     model_bytes_limit: int = 256 * 1024 * 1024
+
+    def start_over(self) -> None:
+        """Forget every graph and context; handles begin at 0 again."""
+        self.graphs.clear()
+        self.contexts.clear()
+        self.next_graph = self.next_context = 0
+        self.touch()
 
     def touch(self) -> None:
         """Say that something changed."""

@@ -37,23 +37,35 @@ def put(how: str, facts: TensorFacts, tensor: TensorView, memory: GuestMemory, a
     """Fill an input from guest memory.
 
     Args:
-        how: ``copy``, ``quantize`` (guest memory holds f32) or ``drop``.
+        how: ``copy``, ``quantize`` or ``truncate`` (guest memory holds f32).
         facts: the input.
         tensor: its view.
         memory: where the data is; the range has been checked.
         at: offset of the data.
         nbytes: its length.
     """
-    if how == "drop" or not nbytes:
+    if not nbytes:
         return
     if how == "copy":
         flat_bytes(tensor())[:] = memory.view[at : at + nbytes]
         return
     import numpy as np
 
-    values = memory.array[at : at + nbytes].view(np.dtype("<f4"))
+    values = np.frombuffer(memory.view[at : at + nbytes], dtype="<f4")
     target = tensor()
-    target.reshape(-1)[:] = quantized(values, facts, target.dtype)
+    convert = truncated if how == "truncate" else quantized
+    target.reshape(-1)[:] = convert(values, facts, target.dtype)
+
+
+def truncated(values: Any, facts: TensorFacts, dtype: Any) -> Any:
+    """Real numbers as a tensor's integers by C casts: in float32, cut off, wrapped to the type's bits."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        steps = values / np.float32(facts.scale) + np.float32(facts.zero_point)
+        inside = (steps > -(2.0**31)) & (steps < 2.0**31)
+        # A number that int32 cannot hold becomes its lowest one on x86-64, whose low bits are zero.
+        return np.where(inside, steps, np.float32(0)).astype(np.int32).astype(dtype)
 
 
 def quantized(values: Any, facts: TensorFacts, dtype: Any) -> Any:

@@ -102,6 +102,9 @@ class RunSpec:
     backend: str = "litert"
     """``litert``, ``tflite-runtime`` or ``none`` (a host without any backend)."""
     golden: Tuple[GoldenSpec, ...] = ()
+    names_dir: str = ""
+    """A folder for models that a guest names by path, where the personality's host takes names for paths; empty: only
+    the directories opened for the guest."""
 
     def to_json(self) -> Dict[str, Any]:
         """A JSON-ready document with its schema number."""
@@ -131,6 +134,7 @@ class RunSpec:
             threads=doc["threads"],
             backend=doc["backend"],
             golden=tuple(_golden(g) for g in doc["golden"]),
+            names_dir=doc.get("names_dir", ""),
         )
 
 
