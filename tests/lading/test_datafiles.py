@@ -164,13 +164,13 @@ def test_plain_numbers_are_sizes_in_bytes(count: int) -> None:
 
 
 def test_sizes_are_shown_in_round_units() -> None:
-    assert [format_size(n) for n in (0, 1023, 1024, 1536, 512 * 2**20, 5 * 2**40)] == [
+    assert [format_size(n) for n in (0, 999, 1000, 1536, 39_800_000, 5 * 10**12)] == [
         "0 B",
-        "1023 B",
-        "1 KiB",
-        "1.5 KiB",
-        "512 MiB",
-        "5120 GiB",
+        "999 B",
+        "1.0 kB",
+        "1.5 kB",
+        "39.8 MB",
+        "5000.0 GB",
     ]
 
 

@@ -46,11 +46,12 @@ def parse_size(text: str | int) -> Size:
     return Size(whole)
 
 
-def format_size(count: int) -> str:
-    """``536870912`` → ``"512 MiB"``; two significant decimals where it is not whole."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(value) < 1024 or unit == "GiB":
-            return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
-        value /= 1024
+def format_size(octets: float) -> str:
+    """Bytes for people: ``12 B``, ``3.4 kB``, ``5.6 MB`` (powers of 1000, as disks and networks count)."""
+    if octets < 1000:
+        return f"{octets:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        octets /= 1000
+        if octets < 1000 or unit == "GB":
+            return f"{octets:.1f} {unit}"
     raise AssertionError

@@ -9,8 +9,9 @@ from lading.cli.guest_output import GuestOutput
 from lading.cli.progress import Bars
 from lading.cli.push_answer import push_document, say_push
 from lading.cli.run_answer import metrics_line, run_document, say_end
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
 from lading.deploy import Deployed, DeployOptions, Watcher, deploy_many, prepare
+from lading.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,10 @@ def bring(
 ) -> Answer:
     """Bring a project or bundle onto devices, and run it there if the options say so."""
     from lading.devices import resolve_many
+    from lading.devices.registry import FILE_NAME
 
     screen = Screen(as_json=as_json)
-    found = resolve_many(devices)
+    found = resolve_many(devices, project if (project / FILE_NAME).is_file() else None)
     many = len(found) > 1
     with Bars(screen) as bars:
         bundle = prepare(project, progress=bars.update)
@@ -111,7 +113,7 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
             [
                 result.device,
                 result.push.release if result.push else "–",
-                size(result.push.sent_bytes) if result.push else "–",
+                format_size(result.push.sent_bytes) if result.push else "–",
                 "ok" if result.ok else "failed",
             ]
             for result in results

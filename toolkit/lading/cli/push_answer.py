@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lading.cli.screen import size
+from lading.units import format_size
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
+from lading.units import format_size
     from lading.client import PushResult
 
 
@@ -33,8 +34,8 @@ def say_push(screen: Screen, result: PushResult, prefix: str = "") -> None:
     """Say on standard error what a push moved and what the device found."""
     would = "would send" if result.dry_run else "sent"
     screen.note(
-        f"{prefix}{would} {_blobs(result.sent_blobs)} ({size(result.sent_bytes)}), "
-        f"{_blobs(result.present_blobs)} ({size(result.present_bytes)}) already there",
+        f"{prefix}{would} {_blobs(result.sent_blobs)} ({format_size(result.sent_bytes)}), "
+        f"{_blobs(result.present_blobs)} ({format_size(result.present_bytes)}) already there",
         style="",
     )
     for vector in result.golden:

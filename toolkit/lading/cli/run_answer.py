@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lading.cli.screen import duration, size
+from lading.cli.screen import duration
+from lading.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,5 +67,5 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     if metrics.get("inferences"):
         parts.append(f"{metrics['inferences']} inferences")
     if metrics.get("peak_memory_bytes"):
-        parts.append(f"peak memory {size(metrics['peak_memory_bytes'])}")
+        parts.append(f"peak memory {format_size(metrics['peak_memory_bytes'])}")
     return " · ".join(parts)

@@ -91,17 +91,6 @@ STYLES = {
 """Words that carry a colour wherever they fill a cell."""
 
 
-def size(octets: float) -> str:
-    """Bytes for people: ``12 B``, ``3.4 kB``, ``5.6 MB`` (powers of 1000)."""
-    if octets < 1000:
-        return f"{octets:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        octets /= 1000
-        if octets < 1000 or unit == "GB":
-            return f"{octets:.1f} {unit}"
-    raise AssertionError
-
-
 def duration(seconds: float) -> str:
     """Seconds for people: ``12 µs``, ``3.4 ms``, ``5.6 s``."""
     if seconds < 1e-3:

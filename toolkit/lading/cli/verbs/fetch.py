@@ -10,8 +10,9 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import DeviceArgument, Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
 from lading.errors import UsageError
+from lading.units import format_size
 
 EPILOG = "Example:  lading fetch emulated://raspberry-pi-4b digits /var/results.csv -o results.csv"
 
@@ -73,4 +74,4 @@ def fetch(
         "size": octets,
         "digest": f"sha256:{hashed.hexdigest()}",
     }
-    return Answer(document, lambda shown: shown.say(f"{place}  {size(octets)}"))
+    return Answer(document, lambda shown: shown.say(f"{place}  {format_size(octets)}"))

@@ -8,7 +8,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import DeviceArgument, DryRun, Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading gc emulated://raspberry-pi-4b --keep 2"
 
@@ -30,7 +31,9 @@ def gc(
 
     def render(screen: Screen) -> None:
         word = "would free" if dry_run else "freed"
-        screen.say(f"{word} {size(result['freed_bytes'])}: {len(result['removed'])} releases, {result['blobs']} blobs")
+        screen.say(
+            f"{word} {format_size(result['freed_bytes'])}: {len(result['removed'])} releases, {result['blobs']} blobs"
+        )
         for name in result["removed"]:
             screen.say(f"  {name}")
 

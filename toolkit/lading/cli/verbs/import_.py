@@ -9,7 +9,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading import from-registry.tar -o digits.lading"
 
@@ -40,6 +41,6 @@ def import_(
     }
 
     def render(screen: Screen) -> None:
-        screen.say(f"{imported.path}  {size(imported.size)}  {imported.digest}")
+        screen.say(f"{imported.path}  {format_size(imported.size)}  {imported.digest}")
 
     return Answer(document, render)

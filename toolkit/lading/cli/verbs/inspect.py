@@ -9,7 +9,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading inspect digits.lading"
 
@@ -33,19 +34,22 @@ def inspect(
     def render(screen: Screen) -> None:
         word = "verified" if seen.verified else "not verified"
         screen.say(f"{bill.app.name} {bill.app.version}  (release {bill.release})", style="bold")
-        screen.say(f"{seen.path}: {size(seen.size)}, {seen.blob_count} blobs, {word}, {seen.digest}")
+        screen.say(f"{seen.path}: {format_size(seen.size)}, {seen.blob_count} blobs, {word}, {seen.digest}")
         rows = [
-            ["guest", variant.id, size(variant.module.size), _short(variant.module.digest)] for variant in bill.variants
+            ["guest", variant.id, format_size(variant.module.size), _short(variant.module.digest)]
+            for variant in bill.variants
         ]
         for variant in bill.variants:
             for entry in variant.models:
                 model = bill.find_model(f"{entry.name}@{entry.version}" if entry.version else entry.name)
-                rows.append(["model", f"{model.reference} ({model.int8})", size(entry.size), _short(entry.digest)])
+                rows.append(
+                    ["model", f"{model.reference} ({model.int8})", format_size(entry.size), _short(entry.digest)]
+                )
         rows += [
             [
                 "directory",
                 f"{directory.guest} ({len(directory.files)} files)",
-                size(sum(file.size for file in directory.files)),
+                format_size(sum(file.size for file in directory.files)),
                 "",
             ]
             for directory in bill.dirs

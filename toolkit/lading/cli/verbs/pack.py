@@ -9,7 +9,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading pack examples/digits -o digits.lading"
 
@@ -47,6 +48,6 @@ def pack(
     def render(screen: Screen) -> None:
         for warning in packed.warnings:
             screen.note(f"warning: {warning}", style="yellow")
-        screen.say(f"{packed.path}  {size(packed.size)}  {packed.digest}")
+        screen.say(f"{packed.path}  {format_size(packed.size)}  {packed.digest}")
 
     return Answer(document, render)

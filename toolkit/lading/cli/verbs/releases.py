@@ -8,7 +8,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import AppArgument, DeviceArgument, Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading releases emulated://raspberry-pi-4b digits"
 
@@ -40,7 +41,7 @@ def releases(
                 "current" if entry["current"] else "previous" if entry["previous"] else "",
                 "pinned" if entry["pinned"] else "",
                 entry["installed_at"] or "–",
-                size(entry["size"]),
+                format_size(entry["size"]),
             ]
             for entry in listing["releases"]
         ]

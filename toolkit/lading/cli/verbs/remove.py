@@ -8,7 +8,8 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import DeviceArgument, DryRun, Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading remove emulated://raspberry-pi-4b digits --release 1.0.0-5f2c"
 
@@ -34,6 +35,6 @@ def remove(
     def render(screen: Screen) -> None:
         word = "would remove" if dry_run else "removed"
         what = ", ".join(result["removed"]) or "nothing"
-        screen.say(f"{word} {app}: {what} ({size(result['freed_bytes'])})")
+        screen.say(f"{word} {app}: {what} ({format_size(result['freed_bytes'])})")
 
     return Answer({"device": str(found), **result}, render)

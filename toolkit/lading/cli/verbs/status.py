@@ -6,7 +6,8 @@ from typing import Any
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import AppArgument, DeviceArgument, Json
-from lading.cli.screen import Screen, size
+from lading.cli.screen import Screen
+from lading.units import format_size
 
 EPILOG = "Example:  lading status emulated://raspberry-pi-4b"
 
@@ -27,7 +28,7 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
         screen.say(f"{found}: {target}, firmware profile {hello.profile.get('id', 'unknown')}", style="bold")
         disk = state["disk"]
         screen.say(
-            f"agent {hello.agent_version}, store {size(disk['used_bytes'])} used, {size(disk['free_bytes'])} free"
+            f"agent {hello.agent_version}, store {format_size(disk['used_bytes'])} used, {format_size(disk['free_bytes'])} free"
         )
         rows = [
             [
@@ -35,7 +36,7 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
                 entry["current"] or "–",
                 entry["previous"] or "–",
                 str(len(entry["releases"])),
-                size(entry["state_bytes"]),
+                format_size(entry["state_bytes"]),
             ]
             for name, entry in state["apps"].items()
         ]
