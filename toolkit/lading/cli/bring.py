@@ -45,7 +45,7 @@ def bring(
     if as_json:
         for result in results:
             if result.error:
-                screen.error(result.error, f"{result.device}: " if many else "")
+                _say_error(screen, result, many=many)
     return Answer(
         document, lambda shown: _render(shown, results, many=many), status=max(_status(result) for result in results)
     )
@@ -101,7 +101,7 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
     for result in results:
         prefix = f"{result.device}: " if many else ""
         if result.error:
-            screen.error(result.error, prefix)
+            _say_error(screen, result, many=many)
         if result.run:
             say_end(screen, result.run)
             if line := metrics_line(result.run.metrics):
@@ -119,6 +119,15 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
             for result in results
         ]
         screen.table(["device", "release", "sent", "result"], rows, right=["sent"])
+
+
+def _say_error(screen: Screen, result: Deployed, *, many: bool) -> None:
+    assert result.error
+    prefix = f"{result.device}: " if many else ""
+    screen.error(result.error, prefix)
+    if "current" in result.error.details:
+        current = result.error.details["current"]
+        screen.note(f"{prefix}{f'{current} is still current' if current else 'no release is current'}", style="")
 
 
 def _status(result: Deployed) -> int:

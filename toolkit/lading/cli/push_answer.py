@@ -8,7 +8,6 @@ from lading.units import format_size
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
-from lading.units import format_size
     from lading.client import PushResult
 
 

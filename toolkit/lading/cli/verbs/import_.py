@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
-from lading.cli.screen import Screen
 from lading.units import format_size
+
+if TYPE_CHECKING:
+    from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading import from-registry.tar -o digits.lading"
 

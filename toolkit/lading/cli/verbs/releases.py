@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import AppArgument, DeviceArgument, Json
-from lading.cli.screen import Screen
 from lading.units import format_size
+
+if TYPE_CHECKING:
+    from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading releases emulated://raspberry-pi-4b digits"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import DeviceArgument, DryRun, Json
-from lading.cli.screen import Screen
 from lading.units import format_size
+
+if TYPE_CHECKING:
+    from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading remove emulated://raspberry-pi-4b digits --release 1.0.0-5f2c"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import AppArgument, DeviceArgument, Json
-from lading.cli.screen import Screen
 from lading.units import format_size
+
+if TYPE_CHECKING:
+    from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading status emulated://raspberry-pi-4b"
 
@@ -26,10 +28,8 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
     def render(screen: Screen) -> None:
         target = hello.target.get("name") or hello.target.get("id", "unknown target")
         screen.say(f"{found}: {target}, firmware profile {hello.profile.get('id', 'unknown')}", style="bold")
-        disk = state["disk"]
-        screen.say(
-            f"agent {hello.agent_version}, store {format_size(disk['used_bytes'])} used, {format_size(disk['free_bytes'])} free"
-        )
+        used, free = (format_size(state["disk"][key]) for key in ("used_bytes", "free_bytes"))
+        screen.say(f"agent {hello.agent_version}, store {used} used, {free} free")
         rows = [
             [
                 name,
