@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 from lading_agent.nn.ends import End, GuestExit, RunEnds
 from lading_agent.nn.link import Import, problems
 
 if TYPE_CHECKING:
-    from lading_agent.nn.host import Host
-    from lading_agent.nn.personality import Personality
+    from lading_agent.nn.personality import HostFunction, Personality
     from lading_agent.runs.spec import RunSpec
 
 PAGE = 65536
 CORE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
 
-_FEATURES = {
+FEATURES = {
     "threads": "wasm_threads",
     "tail-call": "wasm_tail_call",
     "reference-types": "wasm_reference_types",
@@ -35,10 +34,26 @@ _FEATURES = {
 """Names in profiles to the engine's switches."""
 
 
+class Hosting(Protocol):
+    """What a guest needs of its wasi-nn host."""
+
+    def attach(self, store: Any) -> None:
+        """The store in which the guest will run."""
+
+    def memory_size(self) -> int:
+        """Bytes of guest memory now; 0 when none is known."""
+
+    def functions(self) -> List[Tuple[HostFunction, Callable[..., int]]]:
+        """Each function with the Python callable that implements it; the engine passes the caller first."""
+
+    def at_exit(self) -> None:
+        """The guest has ended by itself."""
+
+
 class Guest:
     """A module made ready to run."""
 
-    def __init__(self, spec: RunSpec, personality: Personality, host: Host, stderr_fd: int) -> None:
+    def __init__(self, spec: RunSpec, personality: Personality, host: Hosting, stderr_fd: int) -> None:
         self._spec = spec
         self._personality = personality
         self._host = host
@@ -97,7 +112,7 @@ class Guest:
 
     def _config(self, wasmtime: Any) -> Any:
         config = wasmtime.Config()
-        for feature, switch in _FEATURES.items():
+        for feature, switch in FEATURES.items():
             if feature in self._personality.wasm_features:
                 setattr(config, switch, self._personality.wasm_features[feature])
         return config
@@ -181,14 +196,18 @@ class Guest:
         linker = wasmtime.Linker(engine)
         linker.define_wasi()
         linker.allow_shadowing = True
+        self._define_exit(wasmtime, linker)
         i32 = wasmtime.ValType.i32()
-        for module in self._personality.wasi_modules:
-            linker.define_func(module, "proc_exit", wasmtime.FuncType([i32], []), _proc_exit)
         for function, implementation in self._host.functions():
             kind = wasmtime.FuncType([i32] * len(function.params), [i32])
             for module in self._personality.modules:
                 linker.define_func(module, function.name, kind, implementation, access_caller=True)
         return linker
+
+    def _define_exit(self, wasmtime: Any, linker: Any) -> None:
+        kind = wasmtime.FuncType([wasmtime.ValType.i32()], [])
+        for module in self._personality.wasi_modules:
+            linker.define_func(module, "proc_exit", kind, _proc_exit)
 
     def _check_link(self, wasmtime: Any, module: Any, linker: Any) -> None:
         wanted = list(module.imports)

@@ -212,6 +212,10 @@ class Models:
                     held.facts = held.facts.refused(f"the interpreter cannot read the model: {error}")
         return held.facts
 
+    def content(self, held: HeldModel) -> Any:
+        """A model's bytes, as a buffer."""
+        return held.content if held.content is not None else self._bytes_of(held)
+
     def _bytes_of(self, held: HeldModel) -> Any:
         if held.array is None:
             import numpy as np

@@ -145,6 +145,14 @@ def _guest(
         model_bytes_limit=_least(limits.model_bytes, personality.limits.get("model_bytes")),
     )
     host = Host(personality, models, state, report, phase, log)
+    if spec.trace:
+        from lading_agent.nn.observed import run_observed
+
+        phase.set("guest")
+        end, figures = run_observed(spec, personality, models, state, report, phase, log)
+        phase.set("end")
+        report.event("metric", **figures.to_json(runtime))
+        return end
     gc.freeze()  # what is there now stays: a later collection need not look at it in the middle of an inference
     phase.set("guest")
     end = Guest(spec, personality, host, log.guest_fd).run()

@@ -12,6 +12,9 @@ event      other keys
            ``tolerance``, ``unit``)
 ``metric`` ``load_ms``, ``init_ms``, ``first_ms``, ``median_ms``, ``p95_ms``, ``inferences``, ``calls``,
            ``peak_memory_bytes``, ``runtime`` (text: host, engines and versions)
+``model``  only in observed runs (:mod:`lading_agent.nn.observed`): what a model is made of, before the call that needs
+           it; there too: ``call`` (a wasi-nn call with its answer), ``repeats`` (how often calls came again that change
+           nothing) and ``memory`` (``bytes`` of guest memory at the end)
 ``end``    ``outcome`` (:data:`OUTCOMES`), ``status`` (exit status of the run), ``kind`` (a short stable name such as
            ``exit``, ``trap``, ``invalid-module``, ``link-error``, ``memory-limit``, ``golden-mismatch``), ``message``,
            ``remedy``

@@ -105,6 +105,8 @@ class RunSpec:
     names_dir: str = ""
     """A folder for models that a guest names by path, where the personality's host takes names for paths; empty: only
     the directories opened for the guest."""
+    trace: Mapping[str, Any] = field(default_factory=dict)
+    """Whether wasi-nn calls are told, and how: see :mod:`lading_agent.nn.observed`; empty: they are not."""
 
     def to_json(self) -> Dict[str, Any]:
         """A JSON-ready document with its schema number."""
@@ -135,6 +137,7 @@ class RunSpec:
             backend=doc["backend"],
             golden=tuple(_golden(g) for g in doc["golden"]),
             names_dir=doc.get("names_dir", ""),
+            trace=dict(doc.get("trace", {})),
         )
 
 
