@@ -239,7 +239,12 @@ class _Push:
     def _verify(self, step: str, release: Release) -> List[Dict[str, Any]]:
         self._exchange.check()
         self._steps.reach(step)
-        return getattr(verify, step)(self._served, self._exchange, self._bill, release)  # type: ignore[no-any-return]
+        try:
+            found = getattr(verify, step)(self._served, self._exchange, self._bill, release)
+        except AgentError as error:
+            error.details["current"] = self._releases.current()
+            raise
+        return found  # type: ignore[no-any-return]
 
     def _timed(self, name: str, do: Any) -> Any:
         begin = time.monotonic()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OUTPUT_KEPT = 1024 * 1024
 """How much of a smoke run's output is looked at."""
 TAIL_SHOWN = 2000
+LINE_SHOWN = 200
 
 
 @dataclass
@@ -87,10 +88,13 @@ def _mismatch_text(bill: Bill, report: Dict[str, Any]) -> str:
     what = f"golden vector {vector + 1 if isinstance(vector, int) else vector} of model {report.get('model')}"
     if not isinstance(mismatch, dict):
         return f"{what} of {bill.app.name} came out wrong on the device"
+    tolerance, unit = mismatch.get("tolerance"), str(mismatch.get("unit") or "")
+    if isinstance(tolerance, float):
+        tolerance, unit = f"{tolerance:g}", unit.rstrip("s") if tolerance == 1 else unit
     return (
         f"{what} came out wrong on the device: tensor {mismatch.get('tensor')}{mismatch.get('index')} "
         f"is {mismatch.get('got')}, expected {mismatch.get('expected')} "
-        f"with a tolerance of {mismatch.get('tolerance')} {mismatch.get('unit') or ''}".rstrip()
+        f"with a tolerance of {tolerance} {unit}".rstrip()
     )
 
 
@@ -155,7 +159,10 @@ def _compare(wanted: Smoke, result: RunResult, output: _Output) -> str:
         why = f" ({result.kind}: {result.message})" if result.kind != "exit" else ""
         return f"ended with status {result.status}{why}, expected {wanted.exit}"
     if wanted.stdout is not None and not re.search(wanted.stdout, output.stdout.decode("utf-8", "replace")):
-        return f"its output does not match {wanted.stdout!r}"
+        shown = output.stdout[:LINE_SHOWN].decode("utf-8", "replace").strip()
+        return f"its output does not match {wanted.stdout!r}: " + (
+            f"it wrote {shown!r}" if shown else "it wrote nothing"
+        )
     return ""
 
 
