@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Self
 
-from lading.client import pushing, running
+from lading.client import probing, pushing, running
 from lading.client.connection import Connection
 from lading.errors import LinkLost
 from lading_agent.wire import messages
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from lading.client.events import Event
+    from lading.client.probing import ProbedGuest
     from lading.client.pushing import Cargo
     from lading.client.results import PushResult, RunResult
     from lading.links.base import Link
@@ -141,6 +142,32 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """The device's ``target`` and ``profile``, whole."""
         return self._connection.ask("describe")
+
+    def facts(self) -> dict[str, Any]:
+        """What the device is: ``facts``, the ``sources`` that they were read from, and whether it is ``emulated``."""
+        return self._connection.ask("facts")
+
+    def probe(
+        self,
+        guests: Sequence[bytes],
+        models: Mapping[str, bytes] | None = None,
+        *,
+        at_once: int = 1,
+        timeout_s: float | None = None,
+        on_guest: Callable[[], None] | None = None,
+    ) -> list[ProbedGuest]:
+        """Run small modules on the device's own runtime, each in a process of its own; nothing of them is kept.
+
+        Args:
+            guests: the modules.
+            models: models that they may load by name.
+            at_once: how many may run at the same time.
+            timeout_s: seconds for each.
+            on_guest: called as each of them has ended.
+        """
+        return probing.probe(
+            self._connection, guests, models or {}, at_once=at_once, timeout_s=timeout_s, on_guest=on_guest
+        )
 
     def status(self, app: str | None = None) -> dict[str, Any]:
         """What the device holds: ``apps`` (by name), ``disk``, ``lock``."""

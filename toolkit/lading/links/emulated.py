@@ -39,7 +39,7 @@ def open_emulated(
     home = home.expanduser().absolute()
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _write_device(home / "device.json", {"target": dict(target), "profile": dict(profile)})
+        _write_device(home / "device.json", {"target": dict(target), "profile": dict(profile), "emulated": True})
     except OSError as error:
         raise DeviceUnreachable(
             f"{description}: its folder {home} cannot be used: {error.strerror}",

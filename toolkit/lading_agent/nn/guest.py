@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple
 
 from lading_agent.nn.ends import End, GuestExit, RunEnds
-from lading_agent.nn.link import Import, problems
+from lading_agent.nn.link import WASI_PREVIEW1, Import, problems
 
 if TYPE_CHECKING:
     from lading_agent.nn.personality import HostFunction, Personality
     from lading_agent.runs.spec import RunSpec
 
 PAGE = 65536
+WASI = "wasi_snapshot_preview1"
 CORE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
 
@@ -91,6 +92,7 @@ class Guest:
         store.set_wasi(self._wasi(wasmtime))
         self._host.attach(store)
         linker = self._linker(wasmtime, engine)
+        self._alias_wasi(store, module, linker)
         self._check_link(wasmtime, module, linker)
         self._check_shape(wasmtime, module, limit)
         size: Callable[[], int] = self._host.memory_size
@@ -208,6 +210,15 @@ class Guest:
         kind = wasmtime.FuncType([wasmtime.ValType.i32()], [])
         for module in self._personality.wasi_modules:
             linker.define_func(module, "proc_exit", kind, _proc_exit)
+
+    def _alias_wasi(self, store: Any, module: Any, linker: Any) -> None:
+        """Serve WASI under the profile's other names for it: the engine knows one only."""
+        for wanted in module.imports:
+            name = wanted.name or ""
+            if wanted.module == WASI or wanted.module not in self._personality.wasi_modules:
+                continue
+            if name in WASI_PREVIEW1 and name != "proc_exit":
+                linker.define(store, wanted.module, name, linker.get(store, WASI, name))
 
     def _check_link(self, wasmtime: Any, module: Any, linker: Any) -> None:
         wanted = list(module.imports)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lading_agent.store.layout import Layout
 
-FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "runtime-lading")
+FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "facts", "probe", "runtime-lading")
 STDIN_WINDOW = 256 * 1024
 _TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
 
@@ -34,6 +34,8 @@ class Served:
     """The resolved firmware profile."""
     steps: Steps = field(default_factory=Steps)
     runner: RunnerCommand = python_runner
+    emulated: bool = False
+    """The target is acted, on some other machine: what that machine is made of is nobody's business."""
 
     @property
     def run_memory_bytes(self) -> Optional[int]:

@@ -42,7 +42,7 @@ def serve_stdio(
         sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
         return 1
     reading, writing = _take_over()
-    served = Served(layout, doc["target"], doc["profile"], Steps(on_step), runner)
+    served = Served(layout, doc["target"], doc["profile"], Steps(on_step), runner, emulated=doc.get("emulated") is True)
     return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
 
 

@@ -87,6 +87,10 @@ class Fields:
             raise self._wrong(name, "a list of texts")
         return list(value)
 
+    def raw(self, name: str) -> Any:
+        """A member as it came; None where it is missing."""
+        return self._message.get(name)
+
     def mapping(self, name: str) -> Dict[str, str]:
         """An object of texts; empty where it is missing."""
         value = self._message.get(name) or {}
