@@ -123,7 +123,7 @@ PRELOADED = (
     {"name": "birdm", "path": "models/simple_add_model.tflite"},  # stands in for another model that no call names
 )
 BAD_PRELOADED = (
-    {"name": "badfile", "path": "models/nofile.tflite"},
+    {"name": "badfile", "path": "nofile"},  # the runtime found no such file and kept an empty model
     {"name": "gpu", "path": "models/digits_f32.tflite", "target": "gpu"},
     # `badenc` named an encoding that the runtime does not know: it dropped the entry, so there is no such model.
 )
@@ -176,6 +176,7 @@ class Replayed:
     status: int
     kind: str
     message: str
+    log: list[str]
 
 
 def steps_of(output: bytes) -> list[dict[str, Any]]:
