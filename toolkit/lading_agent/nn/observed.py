@@ -1,8 +1,8 @@
 """Runs whose wasi-nn calls are written down: by the permissive recorder, or by a personality that is replayed.
 
 ``RunSpec.trace`` chooses: ``{"mode": "record", "modules": {import module: layout}}`` lets the guest go through all of
-its conversation (:mod:`lading_agent.nn.recorder`); ``{"mode": "calls"}`` is an ordinary run on the personality that
-tells each call with its outcome.
+its conversation (:mod:`lading_agent.nn.recorder`; ``keep`` names a folder for the models' bytes). ``{"mode": "calls"}``
+is an ordinary run on the personality that tells each call with its outcome.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run_observed(
     """Run a guest and tell its calls."""
     if spec.trace["mode"] == "record":
         layouts: Dict[str, str] = dict(spec.trace["modules"])
-        recorder = Recorder(models, personality.policy.errno, layouts, report, phase, log)
+        recorder = Recorder(models, personality.policy.errno, layouts, report, phase, log, spec.trace.get("keep", ""))
         end = RecordedGuest(spec, personality, recorder, log.guest_fd).run()
         recorder.finish()
         report.event("memory", bytes=recorder.memory_size())

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from lading_agent.nn.calls import Call
@@ -56,6 +57,7 @@ class Recorder:
         report: Report,
         phase: Phase,
         interpreter_log: InterpreterLog,
+        keep: str = "",
     ) -> None:
         """Make a recorder.
 
@@ -66,8 +68,10 @@ class Recorder:
             report: where calls are told.
             phase: what the run is doing.
             interpreter_log: the interpreter's own words.
+            keep: a folder that gets each model's bytes, named after their digest.
         """
         self._models = models
+        self._keep = keep
         self._errno = errno
         self._layouts = layouts
         self._report = report
@@ -221,7 +225,10 @@ class Recorder:
         if strict:
             digest, name = strict.partition("#")[0], f"{strict}#as-read"
         else:
-            digest = f"sha256:{hashlib.sha256(self._models.content(held)).hexdigest()}"
+            content = self._models.content(held)
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            if self._keep:
+                Path(self._keep, digest.partition(":")[2]).write_bytes(content)
             name = digest + (f"#{spec.name}@{spec.version}" if spec is not None else "")
         new = all(name != told for _, told in self._told.values())
         self._told[id(held)] = (held, name)

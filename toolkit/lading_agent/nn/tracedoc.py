@@ -15,7 +15,7 @@ from lading_agent.nn.facts import ModelFacts, OperatorFacts, TensorFacts
 
 T = TypeVar("T")
 
-_BYTES = frozenset(f.name for f in fields(Call) if "bytes" in str(f.type).lower())
+_TYPES = {f.name: str(f.type) for f in fields(Call)}
 
 _ITEMS: Mapping[str, Any] = {"inputs": TensorFacts, "outputs": TensorFacts, "operators": OperatorFacts}
 
@@ -44,11 +44,10 @@ def call_from_json(doc: Mapping[str, Any]) -> Call:
     Raises:
         BadTrace: it is something else.
     """
-    known = {f.name for f in fields(Call)}
     values: Dict[str, Any] = {}
     try:
         for key, value in doc.items():
-            if key not in known:
+            if key not in _TYPES:
                 raise BadTrace(f"a call has the unknown key {key!r}")
             if key == "args":
                 values[key] = {str(name): _u32(number) for name, number in value.items()}
@@ -56,8 +55,10 @@ def call_from_json(doc: Mapping[str, Any]) -> Call:
                 values[key] = {str(what): (_u32(at), _count(length)) for what, (at, length) in value.items()}
             elif key == "function":
                 values[key] = str(value)
-            elif key in _BYTES:
+            elif "bytes" in _TYPES[key]:
                 values[key] = bytes.fromhex(value)
+            elif "FrozenSet" in _TYPES[key]:
+                values[key] = frozenset(map(str, value))
             elif isinstance(value, list):
                 values[key] = tuple(_u32(n) for n in value)
             elif isinstance(value, bool):
@@ -110,6 +111,8 @@ def _plain(value: Any) -> Any:
         return repr(value)
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, Mapping):

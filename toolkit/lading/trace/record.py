@@ -1,0 +1,181 @@
+"""Running a guest once on the permissive recorder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lading.errors import ModuleError
+from lading.trace.document import End, Trace, TracedCall, TracedModel
+from lading.trace.needs import model_needs, module_needs
+from lading.trace.numbering import find_numbering
+from lading_agent.nn.tracedoc import call_from_json, facts_from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lading.trace.subject import Subject
+    from lading_agent.runs.launch import RunnerCommand
+    from lading_agent.runs.spec import RunSpec
+
+BASE: Final = "lading-litert"
+"""The firmware profile whose errno numbers, WASI and exit statuses the recorder has: our own host's."""
+
+TIME_S: Final = 60.0
+
+_OWN: Final = frozenset(
+    ("event", "n", "module", "function", "layout", "outcome", "errno", "writes", "call")
+)  # everything else of an event is what the host learnt
+
+
+def record(
+    subject: Subject,
+    *,
+    stdin: int | None = None,
+    on_stdout: Callable[[bytes], None] = lambda _data: None,
+    on_stderr: Callable[[bytes], None] = lambda _data: None,
+    time_s: float = TIME_S,
+    project_dir: Path | None = None,
+    command: RunnerCommand | None = None,
+) -> Trace:
+    """Run a guest on the recorder and write down its wasi-nn calls.
+
+    Args:
+        subject: the guest and what it needs.
+        stdin: a descriptor for its standard input; None for an empty one.
+        on_stdout: takes its standard output.
+        on_stderr: takes its standard error.
+        time_s: how long it may take.
+        project_dir: whose firmware profiles count as well.
+        command: starts another runner than the Python host.
+
+    Returns:
+        The trace; a guest that failed has one too, and its end says how.
+
+    Raises:
+        ModuleError: the module is malformed, or a component.
+    """
+    from lading_agent.runs import supervise
+
+    try:
+        needs = module_needs(subject.module)
+    except ModuleError as error:
+        raise ModuleError(
+            f"{subject.module.name}: {error.message}", remedy=error.remedy, details=error.details
+        ) from error
+    if needs["kind"] != "core":
+        return _untraced(subject, needs)
+    events: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="lading-models-") as keep:
+        result = supervise.run(
+            recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir),
+            stdin=stdin,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_report=events.append,
+            command=command,
+        )
+        models = {e["id"]: _model(e, Path(keep)) for e in events if e["event"] == "model"}
+    end = End(result.outcome, result.status, result.kind, result.message)
+    return _trace(subject, needs, events, models, end, str(result.metrics.get("runtime", "")))
+
+
+def recording_spec(
+    subject: Subject, *, keep: str = "", time_s: float = TIME_S, project_dir: Path | None = None
+) -> RunSpec:
+    """What the runner is told."""
+    from lading import profiles
+    from lading_agent.runs.spec import Limits, RunSpec
+
+    known = profiles.load_all(project_dir)
+    modules = {m: p.abi.layout for p in known.values() if p.abi is not None for m in p.abi.modules}
+    return RunSpec(
+        module=str(subject.module),
+        personality=profiles.find(f"profile:{BASE}").resolved(),
+        args=subject.args,
+        env=dict(subject.env),
+        dirs=subject.dirs,
+        models=subject.models,
+        limits=Limits(time_s=time_s, graphs=256, contexts=256),
+        trace={"mode": "record", "modules": modules, "keep": keep},
+    )
+
+
+def trace_of(subject: Subject, needs: Mapping[str, Any], events: list[dict[str, Any]], end: End, keep: Path) -> Trace:
+    """A trace from the events of a run that somebody else supervised."""
+    models = {e["id"]: _model(e, keep) for e in events if e["event"] == "model"}
+    return _trace(subject, needs, events, models, end, "")
+
+
+def _trace(
+    subject: Subject,
+    needs: Mapping[str, Any],
+    events: list[dict[str, Any]],
+    models: dict[str, TracedModel],
+    end: End,
+    engine: str,
+) -> Trace:
+    repeats: dict[int, int] = {}
+    count, written, memory = 0, 0, 0
+    for event in events:
+        if event["event"] == "repeats":
+            repeats = dict(event["repeats"])
+            count = event["calls"]
+        elif event["event"] == "memory":
+            memory = event["bytes"]
+    calls = tuple(_call(e, repeats) for e in events if e["event"] == "call")
+    written = sum(c.times for c in calls)
+    return Trace(
+        subject=subject.label,
+        module=needs,
+        args=subject.args,
+        models=models,
+        calls=calls,
+        numbering=find_numbering(calls, models),
+        end=end,
+        memory_bytes=memory,
+        call_count=max(count, len(calls)),
+        complete=count == written or not end.by_itself,
+        missing_env=subject.missing_env,
+        engine=engine,
+    )
+
+
+def _call(event: Mapping[str, Any], repeats: Mapping[int, int]) -> TracedCall:
+    return TracedCall(
+        n=event["n"],
+        module=event["module"],
+        function=event["function"],
+        layout=event["layout"],
+        call=call_from_json(event["call"]),
+        outcome=event["outcome"],
+        errno=event["errno"],
+        writes=event["writes"],
+        times=repeats.get(event["n"], 1),
+        told={key: value for key, value in event.items() if key not in _OWN},
+    )
+
+
+def _model(event: Mapping[str, Any], keep: Path) -> TracedModel:
+    file = keep / event["digest"].partition(":")[2]
+    return TracedModel(
+        id=event["id"],
+        digest=event["digest"],
+        size=event["size"],
+        facts=facts_from_json(event["facts"]),
+        needs=model_needs(file.read_bytes()) if file.is_file() else {},
+        name=event["called"],
+        version=event["version"],
+        encoding=event["encoding"],
+        target=event["target"],
+        int8=event["int8"],
+        state=event["state"],
+    )
+
+
+def _untraced(subject: Subject, needs: Mapping[str, Any]) -> Trace:
+    """A component: its needs are known, its calls are not."""
+    message = "this is a WebAssembly component; calls are recorded of core modules"
+    end = End("not-loadable", 126, "component", message)
+    return _trace(subject, needs, [], {}, end, "")
