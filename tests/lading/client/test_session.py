@@ -343,6 +343,16 @@ def test_removing(home: Path) -> None:
     assert_no_garbage(home)
 
 
+def test_what_a_removal_would_free_is_what_it_frees_after_a_failed_push(home: Path) -> None:
+    with session(home) as agent:
+        agent.push(cargo("1.0.0"))
+        with pytest.raises(GoldenMismatch):
+            agent.push(cargo("2.0.0", model=b"bad"))
+        would = agent.remove("echo", dry_run=True)
+        assert would["freed_bytes"] > 0
+        assert agent.remove("echo")["freed_bytes"] == would["freed_bytes"]
+
+
 def test_a_running_release_is_not_removed(home: Path) -> None:
     with session(home) as agent:
         one = agent.push(cargo("1.0.0", module={"do": "spin"}, smoke=())).release

@@ -35,8 +35,8 @@ def which_app(served: Served, name: Optional[str]) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise AgentError("no-such-app", "the device holds no app", "push one first")
-    raise AgentError("usage", f"the device holds several apps: {', '.join(names)}", "say which one")
+        raise AgentError("no-such-app", "the device holds no app", "bring one: lading deploy PROJECT DEVICE")
+    raise AgentError("usage", f"the device holds several apps: {', '.join(names)}", "name one after the device")
 
 
 def ping(served: Served, exchange: Exchange) -> Dict[str, Any]:  # noqa: ARG001
@@ -109,7 +109,9 @@ def rollback(served: Served, exchange: Exchange) -> Dict[str, Any]:
         wanted = to if to is not None else found.previous()
         if wanted is None:
             raise AgentError(
-                "no-such-release", f"{app} has no earlier release to go back to", "name one: lading releases lists them"
+                "no-such-release",
+                f"{app} has no earlier release to go back to",
+                "name one with --to: lading releases lists what the device holds",
             )
         release = found.require(wanted)
         _require_content(served, app, release.blobs)

@@ -87,6 +87,7 @@ def drop_unneeded(
     dry_run: bool = False,
     without: Optional[Set[Tuple[str, str]]] = None,
     also: Iterable[str] = (),
+    forgotten: Optional[str] = None,
 ) -> Collected:
     """Throw away content that nothing needs.
 
@@ -96,6 +97,7 @@ def drop_unneeded(
         dry_run: only count.
         without: releases that are to be thought away.
         also: digests that are needed in any case.
+        forgotten: an app whose unfinished push keeps nothing.
     """
     gone = Collected()
     needed = _needed_by_releases(layout, without or set())
@@ -103,7 +105,7 @@ def drop_unneeded(
         return gone
     needed.update(digest.rpartition(":")[2] for digest in also)
     if intents:
-        needed |= _wanted(layout)
+        needed |= _wanted(layout, forgotten)
     elif not dry_run:
         for entry in os.scandir(layout.staging):
             if entry.name.endswith(".intent"):
@@ -187,7 +189,7 @@ def remove_app(layout: Layout, app: str, *, dry_run: bool = False) -> Collected:
             forget_intent(layout, app)
             remove_tree(path, layout.scratch())
     gone = {(app, release_id) for release_id in ids}
-    collected = drop_unneeded(layout, dry_run=dry_run, without=gone)
+    collected = drop_unneeded(layout, dry_run=dry_run, without=gone, forgotten=app)
     collected.releases = sorted(gone)
     return collected
 
@@ -216,10 +218,11 @@ def _needed_by_releases(layout: Layout, without: Set[Tuple[str, str]]) -> Option
     return needed
 
 
-def _wanted(layout: Layout) -> Set[str]:
+def _wanted(layout: Layout, forgotten: Optional[str] = None) -> Set[str]:
     wanted: Set[str] = set()
+    spent = layout.intent(forgotten).name if forgotten is not None else ""
     for entry in os.scandir(layout.staging):
-        if entry.name.endswith(".intent"):
+        if entry.name.endswith(".intent") and entry.name != spent:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                 doc = json.loads((layout.staging / entry.name).read_bytes())
                 wanted.update(str(digest).rpartition(":")[2] for digest in doc["blobs"])
