@@ -1,0 +1,72 @@
+"""Traces of bundles, kept in the user's cache: the same guest, models and arguments give the same trace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from lading.trace.document import SCHEMA, Trace, TraceError
+from lading.trace.record import record
+from lading.trace.subject import bundle_subject, cache_key
+
+if TYPE_CHECKING:
+    from lading.bundle.reader import Bundle
+
+MOST_KEPT: Final = 200
+_MOST_BYTES: Final = 64 * 1024 * 1024
+
+
+def cache_dir() -> Path:
+    """The folder of kept traces."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("lading", appauthor=False)) / "traces"
+
+
+def bundle_trace(bundle: Bundle, variant_id: str = "default", *, project_dir: Path | None = None) -> Trace:
+    """The trace of a bundle's guest: the kept one, or a new one.
+
+    Raises:
+        BundleError: a content is damaged.
+        ModuleError: the module is malformed.
+    """
+    kept = cache_dir() / f"{cache_key(bundle.bill, variant_id, SCHEMA)}.json"
+    found = _read(kept)
+    if found is not None:
+        return found
+    with tempfile.TemporaryDirectory(prefix="lading-trace-") as scratch:
+        trace = record(bundle_subject(bundle, Path(scratch), variant_id), project_dir=project_dir)
+    if trace.end.outcome != "failed":
+        # What a limit of this machine ended may come out otherwise the next time.
+        with contextlib.suppress(OSError):
+            _write(kept, trace)
+    return trace
+
+
+def _read(file: Path) -> Trace | None:
+    """A kept trace; what is damaged or of another schema counts as not there."""
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            return None
+        return Trace.from_json(json.loads(file.read_bytes()))
+    except (OSError, ValueError, TraceError, AttributeError):
+        return None
+
+
+def _write(file: Path, trace: Trace) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".trace-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            json.dump(trace.to_json(), out, separators=(",", ":"))
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    old = sorted(file.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
+    for extra in old[:-MOST_KEPT]:
+        extra.unlink(missing_ok=True)
