@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from lading.bundle import media
 from lading.bundle.content import Bytes, Content, FileContent
 from lading.errors import ModuleError, ProjectError
+from lading.files import open_regular
 from lading_agent.bill import Blob, Directory, File, Golden, Tensor, VariantModel
 from lading_agent.bill_reader import relative_path
 from lading_agent.strictjson import Node, StrictJsonError
@@ -191,8 +192,11 @@ def check_module(path: Path) -> None:
     Raises:
         ModuleError: says what it is instead.
     """
-    with path.open("rb") as file:
-        head = file.read(8)
+    try:
+        with open_regular(path) as file:
+            head = file.read(8)
+    except OSError as error:
+        raise ModuleError(f"{path} cannot be read: {error.strerror}", remedy="Give the guest's .wasm file.") from None
     if head == WASM_MAGIC + CORE_VERSION:
         return
     if head[:4] == WASM_MAGIC and head[6:8] == COMPONENT_LAYER:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lading.bundle import media
 from lading.errors import ProjectError
+from lading.files import open_regular
 from lading_agent.bill import MAX_BLOB_BYTES
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class Bytes:
 
     def copy_to(self, out: BinaryIO, step: Callable[[int], None]) -> None:
         """See :class:`Content`."""
-        out.write(self.data)
-        out.flush()
+        write_all(out, self.data)
         step(len(self.data))
 
 
@@ -82,7 +82,7 @@ class FileContent:
             ProjectError: it cannot be read, or is too large for a bundle.
         """
         try:
-            with path.open("rb", buffering=0) as file:
+            with open_regular(path) as file:
                 before = os.fstat(file.fileno())
                 if before.st_size > MAX_BLOB_BYTES:
                     raise ProjectError(
@@ -92,7 +92,7 @@ class FileContent:
                 found = hashlib.sha256()
                 buffer = memoryview(bytearray(media.CHUNK))
                 size = 0
-                while count := file.readinto(buffer):
+                while count := os.readv(file.fileno(), [buffer]):
                     found.update(buffer[:count])
                     size += count
                     if step:
@@ -107,12 +107,23 @@ class FileContent:
 
     def copy_to(self, out: BinaryIO, step: Callable[[int], None]) -> None:
         """See :class:`Content`."""
-        with self.path.open("rb", buffering=0) as file:
+        with open_regular(self.path) as file:
             if _identity(os.fstat(file.fileno())) != self.seen:
                 raise _changed(self.path)
             copied = _copy(file.fileno(), out.fileno(), self.size, step)
             if copied != self.size or _identity(os.fstat(file.fileno())) != self.seen:
                 raise _changed(self.path)
+
+
+def write_all(out: BinaryIO, data: bytes) -> None:
+    """Append to a file with nothing buffered; a disk that fills up in the middle is an error at once."""
+    _write_to(out.fileno(), data)
+
+
+def _write_to(target: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(target, left) :]
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
@@ -140,9 +151,7 @@ def _copy(source: int, target: int, size: int, step: Callable[[int], None]) -> i
         else:
             chunk = os.read(source, min(wanted, media.CHUNK))
             count = len(chunk)
-            left = memoryview(chunk)
-            while left:
-                left = left[os.write(target, left) :]
+            _write_to(target, chunk)
         if count == 0:
             break
         copied += count

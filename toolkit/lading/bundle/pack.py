@@ -65,7 +65,10 @@ def pack(project: Project, output: Path | None = None, *, progress: Progress | N
     try:
         bill = _bill(project, cargo).seal()
     except BillError as error:
-        raise ProjectError(f"{project.file}: the bill would be refused: {error}", remedy=error.remedy) from None
+        raise ProjectError(
+            f"{project.file}: the bill would be refused: {error}",
+            remedy="Correct what it names; many small files fit when they are put into one archive that the app reads.",
+        ) from None
     _warn(bill, cargo)
     hashed.finish()
     planned = plan(bill, bill.encode())

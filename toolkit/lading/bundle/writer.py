@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lading.bundle import media, ustar
-from lading.bundle.content import Bytes, Content
+from lading.bundle.content import Bytes, Content, write_all
 from lading.bundle.manifest import member_of
 from lading.errors import InputError, UsageError
+from lading.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,9 +36,10 @@ def write_bundle(
         Bytes of the whole file.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written, or what is there is no bundle.
         LadingError: a content is not what it was.
     """
+    _refuse_to_replace(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".partial", dir=path.parent)
@@ -58,11 +60,24 @@ def write_bundle(
     return size
 
 
+def _refuse_to_replace(path: Path) -> None:
+    """A slip of the pen must not cost a source file, nor root a device node."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(len(media.LAYOUT_MEMBER) + 1)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    if head and head != media.LAYOUT_MEMBER.encode() + b"\0":
+        raise UsageError(f"{path} is there already and is no bundle", remedy="Move it away, or choose another place.")
+
+
 def _write(out: BinaryIO, plan: Plan, contents: Mapping[str, Content], step: Callable[[int], None]) -> None:
     def member(name: str, content: Content) -> None:
-        out.write(ustar.header(name, content.size))
+        write_all(out, ustar.header(name, content.size))
         content.copy_to(out, step)
-        out.write(bytes(ustar.padding(content.size)))
+        write_all(out, bytes(ustar.padding(content.size)))
 
     member(media.LAYOUT_MEMBER, Bytes("", media.LAYOUT_BYTES))
     member(media.INDEX_MEMBER, Bytes("", plan.index))
@@ -70,7 +85,7 @@ def _write(out: BinaryIO, plan: Plan, contents: Mapping[str, Content], step: Cal
     for blob in plan.blobs:
         made = plan.made.get(blob.digest)
         member(blob.member, contents[blob.digest] if made is None else Bytes(blob.digest, made))
-    out.write(ustar.END)
+    write_all(out, ustar.END)
 
 
 def _umask() -> int:

@@ -6,6 +6,7 @@ import mmap
 from typing import TYPE_CHECKING, Final
 
 from lading.errors import ModelError
+from lading.files import open_regular
 from lading_agent.nn.facts import ModelFacts, TensorFacts, read_model
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def read_facts(path: Path, what: str) -> ModelFacts:
         ModelError: it cannot be read, or is not a TFLite model.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             empty = file.seek(0, 2) == 0
             facts = read_model(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.errors import ProjectError
+from lading.files import open_regular
 from lading_agent.bill import DTYPE_BYTES
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def load_npy(path: Path, key: str) -> Array:
 
     remedy = "Save it with numpy.save(path, array)."
     try:
+        open_regular(path).close()  # np.load would wait for a pipe
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ProjectError(

@@ -90,10 +90,10 @@ def init_project(
         named[model] = (source.path, read_facts(source.path, f"model '{model}'"))
 
     places = _Places(folder, force=force)
-    module_path = places.place(module)
+    module_path = _text(places.place(module))
     text = _head(app, module_path)
     for model, (path, facts) in named.items():
-        text += _model_table(model, places.place(path), facts)
+        text += _model_table(model, _text(places.place(path)), facts)
     text += _hints()
     places.copy()
     file.write_text(text, encoding="utf-8")
@@ -129,6 +129,12 @@ class _Places:
             if not target.exists() or not _same(source, target):
                 shutil.copyfile(source, target)
                 self.copied.append(target)
+
+
+def _text(path: str) -> str:
+    if any("\ud800" <= c <= "\udfff" for c in path):
+        raise ProjectError(f"{path} has a name that is not UTF-8", remedy="Rename it.")
+    return path
 
 
 def _same(one: Path, other: Path) -> bool:
