@@ -13,7 +13,8 @@ import typer
 
 from lading.cli.invocation import INVOCATION
 from lading.cli.screen import Screen
-from lading.errors import LadingError
+from lading.cli.streams import abandon
+from lading.errors import InputError, LadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,26 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INTERRUPTED = 130
+
+
+class Interrupted(LadingError):
+    """The user wants no more of it."""
+
+    exit_status = INTERRUPTED
+    run_status = INTERRUPTED
+    code = "interrupted"
+
+
+class CannotWrite(LadingError):
+    """Standard output, or standard error, takes no more."""
+
+    code = "cannot-write"
+
+    def __init__(self, stream: int, error: OSError) -> None:
+        name = "standard output" if stream == 1 else "standard error"
+        super().__init__(
+            f"{name} cannot be written: {error.strerror}", remedy="see where it leads, and whether it is full"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,29 +65,24 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
         @functools.wraps(function)
         def command(*args: P.args, **kwargs: P.kwargs) -> None:
             INVOCATION.answered = True
-            as_json = bool(kwargs.get("as_json"))
-            screen = Screen(as_json=as_json)
+            screen = Screen(as_json=bool(kwargs.get("as_json")))
+            failure: LadingError
             try:
                 answer = function(*args, **kwargs)
-                if as_json:
-                    write_json({"schema": f"lading.{name}/1", **answer.document})
-                else:
-                    answer.render(screen)
+                _show(answer, screen, name)
+                raise typer.Exit(answer.status)
             except LadingError as error:
-                status = error.run_status if runs_guest else error.exit_status
-                if as_json:
-                    write_json({"schema": f"lading.{name}/1", "error": error.to_json()})
-                screen.error(error)
+                failure = error
             except KeyboardInterrupt:
-                screen.note("interrupted")
-                status = INTERRUPTED
+                failure = Interrupted("interrupted")
             except BrokenPipeError:
                 # Whoever read our output has gone: nothing is left to say, and closing stdout must not say it either.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                status = 0
-            else:
-                status = answer.status
-            raise typer.Exit(status)
+                abandon(sys.stdout)
+                raise typer.Exit(0) from None
+            except OSError as error:
+                failure = _local(error)
+            _show_failure(failure, screen, name)
+            raise typer.Exit(failure.run_status if runs_guest else failure.exit_status)
 
         command.__annotations__["return"] = None
         return command
@@ -75,9 +91,54 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
 
 
 def write_json(document: dict[str, Any]) -> None:
-    """Write one document to standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    """Write one document to standard output, in ASCII where its encoding does not have all the characters.
+
+    Raises:
+        CannotWrite: standard output takes no more.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2)
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(1, error) from None
+
+
+def _show(answer: Answer, screen: Screen, name: str) -> None:
+    if screen.as_json:
+        write_json({"schema": f"lading.{name}/1", **answer.document})
+        return
+    try:
+        answer.render(screen)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(1, error) from None
+
+
+def _show_failure(failure: LadingError, screen: Screen, name: str) -> None:
+    if isinstance(failure, CannotWrite):
+        abandon(sys.stdout)
+    elif screen.as_json:
+        try:
+            write_json({"schema": f"lading.{name}/1", "error": failure.to_json()})
+        except (LadingError, OSError):
+            abandon(sys.stdout)
+    screen.error(failure)
+
+
+def _local(error: OSError) -> LadingError:
+    """A file, a name or a resource of this machine that said no where nobody expected it."""
+    what = f"{os.fsdecode(error.filename)[:200]}: " if isinstance(error.filename, (str, bytes)) else ""
+    failure = InputError if what else LadingError
+    return failure(f"{what}{error.strerror or error}", remedy="correct the path, or see what this machine lacks")
 
 
 def text_or_base64(name: str, data: bytes) -> dict[str, Any]:

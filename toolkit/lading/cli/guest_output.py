@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from lading.cli.answer import text_or_base64
+from lading.cli.answer import CannotWrite, text_or_base64
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
@@ -50,13 +50,13 @@ class GuestOutput:
             self.log.append({"level": event.get("level"), "text": event.get("text")})
             style = {"error": "red", "warning": "yellow"}.get(str(event.get("level")))
             if style and not self._quiet:
-                self._screen.err.print(f"[host] {event.get('text')}", style=style, markup=False)
+                self._screen.log(f"[host] {event.get('text')}", style=style)
         elif kind == "tensor":
             self.tensors.append({key: value for key, value in event.items() if key not in {"event", "data"}})
             if self._show_tensors and not self._quiet:
                 shape = "x".join(str(extent) for extent in event.get("shape", ()))
                 text = f"[step {event.get('step')}] {event.get('output')}: {event.get('dtype')} {shape}"
-                self._screen.err.print(text, style="cyan", markup=False)
+                self._screen.log(text, style="cyan")
         elif kind == "golden":
             self.golden.append({key: value for key, value in event.items() if key != "event"})
 
@@ -100,9 +100,14 @@ class GuestOutput:
     def _write(self, stream: int, data: bytes) -> None:
         with self._lock:
             file = sys.stdout if stream == 1 else sys.stderr
-            file.flush()
-            file.buffer.write(data)
-            file.buffer.flush()
+            try:
+                file.flush()
+                file.buffer.write(data)
+                file.buffer.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise CannotWrite(stream, error) from None
 
 
 def standard_input() -> int | None:

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from lading import __version__
+from lading.cli import streams
+from lading.cli.answer import CannotWrite, write_json
 from lading.cli.invocation import INVOCATION, guest_verb, split
+from lading.cli.screen import Screen
 from lading.cli.verbs import (
     deploy,
     emulate,
@@ -19,14 +22,16 @@ from lading.cli.verbs import (
     init,
     inspect,
     pack,
+    profiles,
     push,
     releases,
     remove,
     rollback,
     run,
     status,
+    targets,
 )
-from lading.errors import LadingError
+from lading.errors import LadingError, UsageError
 
 APP = typer.Typer(
     name="lading",
@@ -39,6 +44,7 @@ APP = typer.Typer(
 
 PROJECT = "Project and bundle"
 DEVICE = "Device"
+KNOWLEDGE = "Boards and firmwares"
 LOCAL = "This machine"
 
 WRONG_USE = 2
@@ -47,6 +53,7 @@ WRONG_USE = 2
 def _version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"lading {__version__}\n")
+        sys.stdout.flush()
         raise typer.Exit
 
 
@@ -62,6 +69,17 @@ def _lading(
 GOLDEN = typer.Typer(no_args_is_help=True, help="Golden vectors: inputs with the outputs that a device must give.")
 GOLDEN.command("record", epilog=golden.EPILOG)(golden.record)
 
+TARGETS = typer.Typer(no_args_is_help=True, help="Kinds of boards: processor, memory, storage, how each is reached.")
+TARGETS.command("list", epilog=targets.LIST_EPILOG)(targets.list_)
+TARGETS.command("show", epilog=targets.SHOW_EPILOG)(targets.show)
+PROFILES = typer.Typer(
+    no_args_is_help=True, help="The software on boards that hosts guests: runtimes and how they behave."
+)
+PROFILES.command("list", epilog=profiles.LIST_EPILOG)(profiles.list_)
+PROFILES.command("show", epilog=profiles.SHOW_EPILOG)(profiles.show)
+PROFILES.command("diff", epilog=profiles.DIFF_EPILOG)(profiles.diff)
+PROFILES.command("validate", epilog=profiles.VALIDATE_EPILOG)(profiles.validate)
+
 APP.command("init", rich_help_panel=PROJECT, epilog=init.EPILOG)(init.init)
 APP.add_typer(GOLDEN, name="golden", rich_help_panel=PROJECT)
 APP.command("pack", rich_help_panel=PROJECT, epilog=pack.EPILOG)(pack.pack)
@@ -76,15 +94,37 @@ APP.command("releases", rich_help_panel=DEVICE, epilog=releases.EPILOG)(releases
 APP.command("rollback", rich_help_panel=DEVICE, epilog=rollback.EPILOG)(rollback.rollback)
 APP.command("remove", rich_help_panel=DEVICE, epilog=remove.EPILOG)(remove.remove)
 APP.command("gc", rich_help_panel=DEVICE, epilog=gc.EPILOG)(gc.gc)
+APP.add_typer(TARGETS, name="targets", rich_help_panel=KNOWLEDGE)
+APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
 APP.command("emulate", rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
 
 
 def main() -> None:
     """Run the command line and exit."""
+    streams.prepare()
     words, INVOCATION.guest_args = split(sys.argv[1:])
     try:
         APP(args=words)
     except SystemExit as end:
-        if end.code == WRONG_USE and guest_verb(words) and not INVOCATION.answered:
-            raise SystemExit(LadingError.run_status) from None
-        raise
+        if end.code != WRONG_USE or INVOCATION.answered:
+            raise
+        if "--json" in words:
+            _say_wrong_use(words)
+        raise SystemExit(LadingError.run_status if guest_verb(words) else WRONG_USE) from None
+    except OSError as error:  # what a verb meets it says itself: this is a help text that nobody takes
+        if not isinstance(error, BrokenPipeError):
+            Screen().error(CannotWrite(1, error))
+        for stream in (sys.stdout, sys.stderr):
+            streams.abandon(stream)
+        status = LadingError.run_status if guest_verb(words) else LadingError.exit_status
+        raise SystemExit(0 if isinstance(error, BrokenPipeError) else status) from None
+
+
+def _say_wrong_use(words: list[str]) -> None:
+    """The document of a call that the option parser refused; it has said on standard error what is wrong."""
+    verb = [word for word in words if not word.startswith("-")][:1] or ["lading"]
+    if verb == ["golden"] and "record" in words:
+        verb.append("record")
+    command = " ".join(["lading", *verb]) if verb != ["lading"] else "lading"
+    error = UsageError(f"wrong use of `{command}`", remedy=f"see standard error, and `{command} --help`")
+    write_json({"schema": f"lading.{'-'.join(verb)}/1", "error": error.to_json()})

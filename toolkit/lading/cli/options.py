@@ -60,6 +60,30 @@ def parse_time(text: str, option: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def guest_text(text: str, what: str) -> str:
+    """Text that a guest can be given.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{what} {text!a} is not UTF-8, and a guest's arguments and variables are", remedy="encode it as UTF-8"
+        ) from None
+    return text
+
+
+def guest_variables(pairs: list[str] | None) -> dict[str, str]:
+    """The variables that ``--env`` sets.
+
+    Raises:
+        UsageError: one is not ``KEY=VALUE`` in UTF-8.
+    """
+    return dict(parse_pair(guest_text(text, "--env"), "--env") for text in pairs or ())
+
+
 def parse_pair(text: str, option: str) -> tuple[str, str]:
     """``KEY=VALUE``.
 

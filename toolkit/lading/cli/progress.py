@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
+from lading.cli.streams import visible
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -24,7 +26,7 @@ class Bars:
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 DownloadColumn(),
                 TransferSpeedColumn(),
@@ -49,5 +51,5 @@ class Bars:
             return
         with self._lock:
             if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=total)
+                self._tasks[name] = self._progress.add_task(visible(name), total=total)
         self._progress.update(self._tasks[name], completed=done, total=total)

@@ -48,9 +48,7 @@ def say_end(screen: Screen, result: Ended) -> None:
     """Say on standard error how a run ended, unless the guest just ended by itself."""
     if result.outcome == "exit":
         return
-    screen.err.print(f"lading: {result.kind}: {result.message}", style="bold red", markup=False)
-    if result.remedy:
-        screen.err.print(f"  remedy: {result.remedy}", markup=False)
+    screen.failure(f"{result.kind}: {result.message}", result.remedy)
 
 
 def metrics_line(metrics: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ import functools
 import sys
 from typing import TYPE_CHECKING
 
+from lading.cli.streams import abandon, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -43,17 +45,31 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """A line of result for people."""
-        self.out.print(text, style=style or None, markup=False)
+        self.out.print(visible(text, keep="\n"), style=style or None, markup=False)
 
     def note(self, text: str, style: str = "dim") -> None:
         """A line of ours on standard error."""
-        self.err.print(f"lading: {text}", style=style or None, markup=False)
+        self._tell(visible(f"lading: {text}", keep="\n"), style)
+
+    def log(self, text: str, style: str = "") -> None:
+        """One line of a host's log on standard error, whatever a guest or a model brought into it."""
+        self._tell(visible(text), style)
 
     def error(self, error: LadingError, prefix: str = "") -> None:
         """What happened and what to do, on standard error."""
-        self.err.print(f"lading: error: {prefix}{error.message}", style="bold red", markup=False)
-        if error.remedy:
-            self.err.print(f"  remedy: {error.remedy}", markup=False)
+        self.failure(f"error: {prefix}{error.message}", error.remedy)
+
+    def failure(self, what: str, remedy: str) -> None:
+        """What happened and what to do, on standard error."""
+        self._tell(visible(f"lading: {what}", keep="\n"), "bold red")
+        if remedy:
+            self._tell(visible(f"  remedy: {remedy}", keep="\n"))
+
+    def _tell(self, text: str, style: str = "") -> None:
+        try:
+            self.err.print(text, style=style or None, markup=False)
+        except OSError:
+            abandon(sys.stderr)  # what could not be said is no reason to fail
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
@@ -74,7 +90,7 @@ class Screen:
         for column in columns:
             table.add_column(column, justify="right" if column in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+            table.add_row(*(Text(visible(cell), style=STYLES.get(cell, "")) for cell in row))
         self.out.print(table, soft_wrap=not sys.stdout.isatty())
 
 

@@ -9,7 +9,7 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.invocation import INVOCATION
-from lading.cli.options import Json, parse_pair, parse_size, parse_time
+from lading.cli.options import Json, guest_text, guest_variables, parse_pair, parse_size, parse_time
 from lading.cli.screen import Screen
 from lading.errors import UsageError
 
@@ -61,8 +61,8 @@ def emulate(
 
     screen = Screen(as_json=as_json)
     options = EmulateOptions(
-        args=[*(args or ()), *(INVOCATION.guest_args or ())],
-        env=dict(parse_pair(text, "--env") for text in env or ()),
+        args=[guest_text(word, "the argument") for word in (*(args or ()), *(INVOCATION.guest_args or ()))],
+        env=guest_variables(env),
         models=[parse_model(text) for text in model or ()],
         dirs=[parse_dir(text) for text in directory or ()],
         personality=personality,

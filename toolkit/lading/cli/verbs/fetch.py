@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -13,6 +15,9 @@ from lading.cli.options import DeviceArgument, Json
 from lading.cli.screen import Screen
 from lading.errors import UsageError
 from lading.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EPILOG = "Example:  lading fetch emulated://raspberry-pi-4b digits /var/results.csv -o results.csv"
 
@@ -44,7 +49,6 @@ def fetch(
     place = output or Path(path.rstrip("/").rsplit("/", 1)[-1])
     if not to_stdout and place.is_dir():
         place = place / path.rstrip("/").rsplit("/", 1)[-1]
-    part = place.with_name(place.name + ".part")
 
     def bring(sink: BinaryIO) -> int:
         def take(data: bytes) -> None:
@@ -59,13 +63,13 @@ def fetch(
         sys.stdout.buffer.flush()
         return Answer({})
     try:
-        with part.open("wb") as sink:
-            octets = bring(sink)
-        part.replace(place)
+        if place.exists() and not place.is_file():  # a pipe, a device: written to, never replaced
+            with place.open("wb") as sink:
+                octets = bring(sink)
+        else:
+            octets = _replace(place, bring)
     except OSError as error:
         raise UsageError(f"cannot write {place}: {error.strerror}", remedy="give another place with -o FILE") from None
-    finally:
-        part.unlink(missing_ok=True)
     document = {
         "device": str(found),
         "app": app,
@@ -75,3 +79,19 @@ def fetch(
         "digest": f"sha256:{hashed.hexdigest()}",
     }
     return Answer(document, lambda shown: shown.say(f"{place}  {format_size(octets)}"))
+
+
+def _replace(place: Path, bring: Callable[[BinaryIO], int]) -> int:
+    """Bring a file beside ``place`` and put it there when it is whole."""
+    handle, name = tempfile.mkstemp(prefix=f".{place.name[:100]}.", suffix=".part", dir=place.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            octets = bring(sink)
+            mask = os.umask(0o022)
+            os.umask(mask)
+            os.fchmod(sink.fileno(), 0o666 & ~mask)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
+    return octets

@@ -8,7 +8,7 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.invocation import INVOCATION
-from lading.cli.options import AppArgument, DeviceArgument, Json, parse_pair, parse_size, parse_time
+from lading.cli.options import AppArgument, DeviceArgument, Json, guest_text, guest_variables, parse_size, parse_time
 from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading run emulated://raspberry-pi-4b digits -- /images"
@@ -42,13 +42,14 @@ def run(
     from lading.devices import resolve
 
     screen = Screen(as_json=as_json)
+    words = INVOCATION.guest_args
     output = GuestOutput(screen, tensors=tensors)
     found = resolve(device)
     with connect(found) as session:
         result = session.run(
             app,
-            args=INVOCATION.guest_args,
-            env=dict(parse_pair(text, "--env") for text in env or ()),
+            args=None if words is None else [guest_text(word, "the argument") for word in words],
+            env=guest_variables(env),
             release=release,
             stdin=standard_input(),
             on_event=output.take,
