@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Link(datafiles.Table, frozen=True):
     kind: str
     baud_rate: int = 115200
+    parity: Literal["none", "even", "odd"] = "none"
 
 
 class Ssh(datafiles.Table, frozen=True, tag_field="scheme", tag="ssh"):
@@ -86,6 +87,16 @@ def test_a_wrong_type_names_the_key() -> None:
     error = refusal(links=[{"kind": "uart", "baud-rate": "fast"}])
     assert error.details["key"] == "links[0].baud-rate"
     assert "expected 'int', got 'str'" in error.message
+    assert error.remedy == "write a whole number, without quotes"
+
+
+def test_a_value_that_is_not_one_of_a_few_is_refused_with_the_few() -> None:
+    for error in (
+        refusal(links=[{"kind": "uart", "parity": "odds"}]),
+        refusal(extra={"kind": "uart", "parity": "odds"}),
+    ):
+        assert "'odds' is not known here" in error.message
+        assert error.remedy == "known are even, none, odd"
 
 
 def test_a_wrong_value_under_a_name_of_the_users_is_named() -> None:

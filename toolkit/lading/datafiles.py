@@ -166,7 +166,7 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
             return msgspec.convert(known, into, dec_hook=_convert_own)
         except msgspec.ValidationError as error:
             cause, key = _cause_and_key(error)
-            raise invalid(where, _named(known, into, key), cause, remedy="correct the value") from error
+            raise invalid(where, _named(known, into, key), cause, remedy=_remedy(shape, key, cause)) from error
     except RecursionError as error:
         raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
 
@@ -175,8 +175,48 @@ def _cause_and_key(error: msgspec.ValidationError) -> tuple[str, str]:
     cause, _, key = str(error).rpartition(" - at `$")
     if not cause:
         cause, key = str(error), ""
-    plain = cause.replace("`", "'")
+    plain = re.sub(r"^Invalid enum value (.*)", r"\1 is not known here", cause.replace("`", "'"))
     return plain[:1].lower() + plain[1:], key.rstrip("`").lstrip(".")
+
+
+_IN_TOML = {
+    "str": "write it in quotes",
+    "int": "write a whole number, without quotes",
+    "float": "write a number, without quotes",
+    "bool": "write true or false, without quotes",
+    "array": "write a list in square brackets",
+    "object": "write a table of KEY = VALUE",
+}
+"""How the types that messages name are written down."""
+
+
+def _remedy(shape: msgspec.inspect.Type, key: str, cause: str) -> str:
+    choices = _choices(shape, re.findall(r"\[\.\.\.\]|\[\d+\]|[^.\[\]]+", key))
+    if choices:
+        return f"known are {', '.join(choices)}"
+    wanted = re.match(r"expected '(\w+)', got", cause)
+    return _IN_TOML.get(wanted[1], "correct the value") if wanted else "correct the value"
+
+
+def _choices(shape: msgspec.inspect.Type, path: list[str]) -> list[str]:
+    """The values that may stand at ``path``, where they can be counted."""
+    inspect = msgspec.inspect
+    if isinstance(shape, inspect.Metadata):
+        return _choices(shape.type, path)
+    if isinstance(shape, inspect.UnionType):
+        return [choice for member in shape.types for choice in _choices(member, path)]
+    if not path:
+        if isinstance(shape, inspect.LiteralType):
+            return [str(value) for value in shape.values]
+        return [str(member.value) for member in shape.cls] if isinstance(shape, inspect.EnumType) else []
+    head, *rest = path
+    if isinstance(shape, inspect.StructType):
+        return next((_choices(field.type, rest) for field in shape.fields if field.encode_name == head), [])
+    if isinstance(shape, inspect.DictType):
+        return _choices(shape.value_type, rest)
+    if isinstance(shape, inspect.ListType | inspect.VarTupleType | inspect.SetType):
+        return _choices(shape.item_type, rest)
+    return []
 
 
 def _named(document: dict[str, Any], into: type, key: str) -> str:
