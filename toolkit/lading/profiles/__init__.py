@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lading.profiles.load import find, ids, load_all, load_file
+from lading.profiles.compare import Difference, differences
+from lading.profiles.load import files, find, ids, load_all, load_file
 from lading.profiles.schema import FirmwareProfile
 
-__all__ = ["FirmwareProfile", "find", "ids", "load_all", "load_file"]
+__all__ = ["Difference", "FirmwareProfile", "differences", "files", "find", "ids", "load_all", "load_file"]

@@ -24,6 +24,11 @@ MOST_STEPS_UP = 8
 """How long a chain of ``extends`` may be."""
 
 
+def files(project_dir: Path | None = None) -> dict[str, DataFile]:
+    """The files of all profiles that can be found, by id: where each lies and who put it there."""
+    return dict(datafiles.search(KIND, project_dir))
+
+
 def ids(project_dir: Path | None = None) -> list[str]:
     """The ids of all profiles that can be found."""
     return list(datafiles.search(KIND, project_dir))
@@ -37,8 +42,8 @@ def find(name: str, project_dir: Path | None = None) -> FirmwareProfile:
         NameNotUnique: several begin so.
         DataFileError: its file cannot be used.
     """
-    files = datafiles.search(KIND, project_dir)
-    return _load(files[names.find(name, files, "profile")], files, project_dir)
+    known = datafiles.search(KIND, project_dir)
+    return _load(known[names.find(name, known, "profile")], known, project_dir)
 
 
 def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
@@ -47,8 +52,8 @@ def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
     Raises:
         DataFileError: one of the files cannot be used.
     """
-    files = datafiles.search(KIND, project_dir)
-    return {id_: _load(file, files, project_dir) for id_, file in files.items()}
+    known = files(project_dir)
+    return {id_: _load(file, known, project_dir) for id_, file in known.items()}
 
 
 def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
@@ -57,8 +62,7 @@ def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
-    files = datafiles.search(KIND, project_dir)
-    return _load(datafiles.DataFile(path.stem, path, "project"), files, project_dir)
+    return _load(datafiles.DataFile(path.stem, path, "project"), files(project_dir), project_dir)
 
 
 def _load(file: DataFile, files: Mapping[str, DataFile], project_dir: Path | None) -> FirmwareProfile:

@@ -104,8 +104,6 @@ class TensorRule(Table, frozen=True):
     """An 8- or 16-bit integer tensor with one scale."""
     scaled: bool | None = None
     """A tensor with a scale, whatever its type."""
-    per_channel: bool | None = None
-    """A tensor with a scale for each channel."""
     held: bool | None = None
     """Whether the interpreter has memory for it: none before compute in a model whose shapes depend on data."""
     guest: str = "any"

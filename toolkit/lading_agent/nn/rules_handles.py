@@ -24,6 +24,16 @@ def _known_target(p: Mapping[str, Any]) -> Step:
     )
 
 
+@step("known-encoding")
+def _known_encoding(p: Mapping[str, Any]) -> Step:
+    """The graph encoding is in the numbering, whether it is accepted or not."""
+    fail = p["fail"]
+    return lambda f: (
+        f.policy.encodings.knows(f.call.args["encoding"])
+        or f.fail(fail, f"encoding {f.call.args['encoding']} is not in the numbering")
+    )
+
+
 @step("known-type")
 def _known_type(p: Mapping[str, Any]) -> Step:
     """The tensor type code is in the numbering, whether the model takes it or not."""

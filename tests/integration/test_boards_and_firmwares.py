@@ -1,0 +1,66 @@
+"""``lading targets`` and ``lading profiles``, through the command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.command import Lading
+
+
+def test_targets_are_listed_and_shown(lading: Lading) -> None:
+    listed = lading.json("targets", "list")
+    assert listed["schema"] == "lading.targets/1"
+    assert len(listed["targets"]) >= 16
+    assert lading.json("targets", "show", "raspberry-pi-4")["target"]["id"] == "raspberry-pi-4b"
+    assert "Raspberry Pi 4" in lading("targets", "show", "raspberry-pi-4b").out
+    assert "beaglebone" in lading("targets", "list").out
+
+
+def test_a_name_that_nothing_has_gets_the_near_ones(lading: Lading) -> None:
+    missed = lading("profiles", "show", "wasmegde-0.17", expect=2)
+    assert "wasmedge-0.17" in missed.err
+    assert lading.json("targets", "show", "nothing", expect=2)["error"]["message"]
+
+
+def test_profiles_are_listed_with_how_they_are_known(lading: Lading) -> None:
+    listed = lading.json("profiles", "list")
+    known = {p["id"]: (p["known_by"], p["emulated"]) for p in listed["profiles"]}
+    assert known["wasmedge-0.17"] == ("measured", True)
+    assert known["wasmtime-wit"] == ("inferred", False)
+    assert known["tflm-int8"] == ("declared", False)
+    assert "WasmEdge" in lading("profiles", "list").out
+
+
+def test_a_profile_shows_every_step_with_its_errno(lading: Lading) -> None:
+    shown = lading("profiles", "show", "wasmedge-0.14").out
+    assert "u8 2" in shown
+    assert "graph-slot, fail = segv" in shown
+    assert "known crash (segv)" in shown
+    assert lading.json("profiles", "show", "wasmedge-0.14")["profile"]["abi"]["tensor_types"]["u8"] == 2
+
+
+def test_two_profiles_are_compared(lading: Lading) -> None:
+    found = lading.json("profiles", "diff", "wasmedge-0.17", "wasmedge-0.14")
+    assert {"key": "abi.tensor_types.u8", "left": 3, "right": 2} in found["differences"]
+    assert "behave alike" in lading("profiles", "diff", "wasmedge-main", "wasmedge-main").out
+
+
+def test_a_wrong_profile_file_is_named_with_key_and_remedy(lading: Lading) -> None:
+    good, bad = lading.cwd / "good.toml", lading.cwd / "bad.toml"
+    good.write_text('schema = 1\nextends = "wasmedge-0.17"\ntitle = "mine"\n[limits]\ngraphs = 2\n')
+    bad.write_text('schema = 1\nextends = "wasmedge-0.17"\ntitle = "mine"\n[limits]\ngrahps = 2\n')
+    assert "valid" in lading("profiles", "validate", good).out
+    checked = lading.json("profiles", "validate", good, bad, expect=2)["files"]
+    assert [entry["valid"] for entry in checked] == [True, False]
+    assert "grahps" in checked[1]["error"]["message"]
+    assert checked[1]["error"]["remedy"]
+
+
+def test_a_project_s_own_profile_comes_first(lading: Lading) -> None:
+    folder = lading.cwd / "firmware_profiles"
+    folder.mkdir()
+    (folder / "wasmedge-main.toml").write_text('schema = 1\nextends = "lading-litert"\ntitle = "ours"\n')
+    listed = {p["id"]: p for p in lading.json("profiles", "list")["profiles"]}
+    assert listed["wasmedge-main"]["origin"] == "project"
+    assert listed["wasmedge-main"]["title"] == "ours"
