@@ -8,6 +8,9 @@ from typing import Final
 GUEST_VERBS: Final = ("run", "emulate")
 """Their exit status is the guest's, and what follows ``--`` are the guest's arguments."""
 
+TRACE_VERBS: Final = ("trace", "check")
+"""They run a guest as well, and give it what follows ``--``; their exit status is their own."""
+
 
 @dataclass
 class Invocation:
@@ -24,7 +27,7 @@ INVOCATION: Final = Invocation()
 
 def split(words: list[str]) -> tuple[list[str], list[str] | None]:
     """Split a verb that runs a guest at the first ``--``; other verbs are left alone."""
-    if guest_verb(words) and "--" in words:
+    if _verb(words) in (*GUEST_VERBS, *TRACE_VERBS) and "--" in words:
         at = words.index("--")
         return words[:at], words[at + 1 :]
     return words, None
@@ -32,4 +35,8 @@ def split(words: list[str]) -> tuple[list[str], list[str] | None]:
 
 def guest_verb(words: list[str]) -> bool:
     """Whether the words ask for a verb that runs a guest."""
-    return next((word for word in words if not word.startswith("-")), None) in GUEST_VERBS
+    return _verb(words) in GUEST_VERBS
+
+
+def _verb(words: list[str]) -> str | None:
+    return next((word for word in words if not word.startswith("-")), None)
