@@ -1,8 +1,8 @@
 """The cases that probe and conformance suite are made of: what is called, and what is asked by it.
 
 A case is a prologue and items. Items of one case share a guest while each comes back; after one that ends the guest
-(a trap, a crash), a fresh guest does the prologue again and goes on with the next. A case that is not ``shared`` gives
-each item a guest of its own. ``unsafe`` marks what is known, or suspected, to crash some host: those are only tried
+(a trap, a crash), a fresh guest does the prologue again and goes on with the next. ``share`` says how many may do so: loads use up
+slots on some hosts, and some questions want a fresh process. ``unsafe`` marks what is known, or suspected, to crash some host: those are only tried
 when the user allows it.
 """
 
@@ -39,7 +39,8 @@ class Case:
     prologue: Part
     items: tuple[Item, ...]
     group: str
-    shared: bool = True
+    share: int = 1000
+    """How many items may share a guest, for as long as each of them comes back."""
     unsafe: bool = False
     module: str = "wasi_ephemeral_nn"
     names: bool = False

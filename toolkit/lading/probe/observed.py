@@ -161,7 +161,8 @@ def explore(
     todo: list[tuple[_Work, list[Item]]] = []
     for work in works:
         if work.items:
-            todo += [(work, work.items)] if work.case.shared else [(work, [item]) for item in work.items]
+            share = work.case.share
+            todo += [(work, work.items[at : at + share]) for at in range(0, len(work.items), share)]
     while todo:
         programs = [work.case.program(items) for work, items in todo]
         if on_round is not None:

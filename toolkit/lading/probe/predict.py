@@ -230,6 +230,11 @@ class _Walk:
         transfer = decision.transfer
         if transfer is None:
             return
+        if transfer.how in ("drop", "zeros", "clear"):  # the tensor has no part in it
+            if transfer.how != "drop":
+                at = call.ranges["output"][0]
+                self._memory.array[at : at + transfer.nbytes] = 0
+            return
         echo = self._echo(decision)
         assert decision.context is not None
         facts = self._state.contexts[decision.context].graph.facts
@@ -238,7 +243,7 @@ class _Walk:
         if "data" in call.ranges:
             tensor, array = facts.inputs[transfer.tensor], echo.inputs[transfer.tensor]
             put(transfer.how, tensor, lambda: array, memory, call.ranges["data"][0], transfer.nbytes)
-            echo.given = echo.given or transfer.how != "drop"
+            echo.given = True
         else:
             tensor, array = facts.outputs[transfer.tensor], echo.outputs[transfer.tensor]
             get(transfer.how, tensor, lambda: array, memory, call.ranges["output"][0], transfer.nbytes)

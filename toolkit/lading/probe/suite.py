@@ -22,6 +22,8 @@ CODES: Final = tuple(range(9))
 """Tensor type codes that are tried."""
 ENCODINGS: Final = (*range(10), 10, 260, 0xFFFFFFFF)
 TARGETS: Final = (0, 1, 2, 3, 4, 0xFFFFFFFF)
+SOME: Final = 4
+"""How many loads one guest may try: no known host runs out of slots so early."""
 MANY: Final = 70
 """How many graphs and contexts are asked for: more than any known host gives."""
 NAME: Final = "lading-probe"
@@ -116,10 +118,10 @@ def _session_case(
     module: str,
     start: _Session | None = None,
     unsafe: bool = False,
-    shared: bool = True,
+    share: int = 1000,
 ) -> Case:
     begin = start or _Session()
-    return Case(id_, about, begin, tuple(items(begin)), group, shared, unsafe, module)
+    return Case(id_, about, begin, tuple(items(begin)), group, share, unsafe, module)
 
 
 # -- functions --------------------------------------------------------------------------------------------------------
@@ -226,11 +228,11 @@ def _load(module: str) -> list[Case]:
         base=Program(memory=False),
     )
     return [
-        Case("load/model", "what is loaded", nothing, tuple(broken), "load", shared=False, module=module),
-        Case("load/pointer", "pointers of load", nothing, tuple(pointers), "load", shared=False, module=module),
-        Case("load/encoding", "graph encodings", nothing, tuple(encodings), "load", shared=False, module=module),
-        Case("load/target", "execution targets", nothing, tuple(targets), "load", shared=False, module=module),
-        Case("load/operators", "operators", nothing, tuple(operators), "load", shared=False, module=module),
+        Case("load/model", "what is loaded", nothing, tuple(broken), "load", share=SOME, module=module),
+        Case("load/pointer", "pointers of load", nothing, tuple(pointers), "load", share=SOME, module=module),
+        Case("load/encoding", "graph encodings", nothing, tuple(encodings), "load", share=SOME, module=module),
+        Case("load/target", "execution targets", nothing, tuple(targets), "load", share=SOME, module=module),
+        Case("load/operators", "operators", nothing, tuple(operators), "load", share=SOME, module=module),
         no_memory,
     ]
 
@@ -257,7 +259,7 @@ def _names(module: str) -> list[Case]:
 
     named = Item("known", f"the name {NAME}, which the host was told", known, True)
     return [
-        Case("name/unknown", "names nobody knows", nothing, tuple(unknown), "name", shared=False, module=module),
+        Case("name/unknown", "names nobody knows", nothing, tuple(unknown), "name", share=SOME, module=module),
         Case("name/known", "a name the host was told", nothing, (named,), "name", module=module, names=True),
     ]
 
@@ -307,9 +309,7 @@ def _order(module: str) -> list[Case]:
         module=module,
         unsafe=True,
     )
-    nothing_loaded = Case(
-        "order/before-load", "calls before load", nothing, tuple(before), "order", False, True, module
-    )
+    nothing_loaded = Case("order/before-load", "calls before load", nothing, tuple(before), "order", 1, True, module)
     return [nothing_loaded, first, output]
 
 
@@ -349,7 +349,7 @@ def _types(module: str) -> list[Case]:
                 about = f"{name} tensor, type code {code}, data as {'its own type' if form == 'own' else 'f32'}"
                 items.append(Item(f"{code}-{form}", about, echo))
         unsafe = name in ("qi8", "i8") or module == LEGACY
-        made.append(Case(f"type/{name}", f"inputs of type {name}", begin, tuple(items), "type", True, unsafe, module))
+        made.append(Case(f"type/{name}", f"inputs of type {name}", begin, tuple(items), "type", 1000, unsafe, module))
     return made
 
 
@@ -471,7 +471,7 @@ def _extensions() -> list[Case]:
             return lambda s: part(s, begin)
 
         items = tuple(Item(id_, text, bound(part)) for id_, text, part in parts)
-        return Case(f"extension/{name}", about, begin, items, "extension", shared=False, unsafe=True, module=WITX)
+        return Case(f"extension/{name}", about, begin, items, "extension", share=1, unsafe=True, module=WITX)
 
     def unload_then_init(s: Script, b: _Session) -> None:
         s.call("unload", b.graph)

@@ -99,7 +99,9 @@ def get(how: str, facts: TensorFacts, tensor: TensorView, memory: GuestMemory, a
     import numpy as np
 
     values = (tensor().reshape(-1).astype(np.float32) - np.float32(facts.zero_point)) * np.float32(facts.scale)
-    memory.view[at : at + nbytes] = memoryview(values.astype("<f4").view(np.uint8))
+    # A host that counts sizes its own way may think of another length than the tensor has.
+    found = memoryview(values.astype("<f4").view(np.uint8))[:nbytes]
+    memory.view[at : at + len(found)] = found
 
 
 def fill_zero(facts: TensorFacts, tensor: TensorView) -> None:

@@ -1,0 +1,139 @@
+"""Probing one device: facts, then guests, then the firmware profile that fits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lading import profiles as firmware
+from lading.probe import suite
+from lading.probe.fit import Fit, cases_for, fits
+from lading.probe.measure import measure, modules
+from lading.probe.observed import explore
+from lading.probe.runners import AgentRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from lading.client import Session
+    from lading.probe.observed import ItemResult
+
+Progress = "Callable[[int, int], None]"
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Everything that a probe found out."""
+
+    device: str
+    emulated: bool
+    facts: Mapping[str, Any]
+    """See :func:`lading_agent.facts.gather.facts_of`; empty for an emulated device."""
+    target: Mapping[str, Any]
+    """The resolved target that the device says it is; empty when it says nothing."""
+    profile: Mapping[str, Any]
+    """The resolved firmware profile that the device says it has."""
+    unsafe: bool
+    results: Mapping[str, ItemResult] = field(default_factory=dict)
+    """Empty for a firmware that runs no guests."""
+    modules: tuple[str, ...] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    fits: tuple[Fit, ...] = ()
+    """All profiles of the same import module, the best first."""
+    runtime: str = ""
+    guests: int = 0
+    round_trips: int = 0
+
+    @property
+    def runs_guests(self) -> bool:
+        """Whether the device's firmware hosts core modules at all."""
+        return bool(self.profile.get("functions"))
+
+    @property
+    def fitting(self) -> list[str]:
+        """The profiles without a difference, the device's own first."""
+        found = [fit.profile for fit in self.fits if not fit.differences]
+        return sorted(found, key=lambda id_: (id_ != self.profile.get("id"), id_))
+
+    @property
+    def nearest(self) -> Fit | None:
+        """The best fit: the device's own profile when several are equally good."""
+        if not self.fits:
+            return None
+        best = [fit for fit in self.fits if len(fit.differences) == len(self.fits[0].differences)]
+        return next((fit for fit in best if fit.profile == self.profile.get("id")), best[0])
+
+
+def probe(
+    session: Session,
+    device: str,
+    *,
+    unsafe: bool = False,
+    project: Path | None = None,
+    at_once: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Probed:
+    """Find out what a device can do.
+
+    Args:
+        session: a session with its agent.
+        device: its address, for the report.
+        unsafe: also try what is known, or suspected, to crash some runtimes.
+        project: a project folder with firmware profiles of its own.
+        at_once: guests that may run at the same time; as many as the machine has processors for an emulated device, one
+            after the other on a board, when not given.
+        progress: called with guests that have ended, and guests so far asked for.
+
+    Raises:
+        CannotProbe: the device's runner fails before any guest can say something.
+        LadingError: the link or the agent fails.
+    """
+    said = session.describe()
+    asked = session.facts()
+    emulated = bool(asked.get("emulated"))
+    target, profile = dict(said.get("target") or {}), dict(said.get("profile") or {})
+    bare = Probed(
+        device=device,
+        emulated=emulated,
+        facts=dict(asked.get("facts") or {}),
+        target=target,
+        profile=profile,
+        unsafe=unsafe,
+        round_trips=session.round_trips,
+    )
+    if not bare.runs_guests:
+        return bare
+    counter = _Counter(progress)
+    width = at_once or (min(4, (os.cpu_count() or 1) + 1) if emulated else 1)
+    runner = AgentRunner(session, at_once=width, on_guest=counter.ended)
+    results = explore(suite.presence(), runner, unsafe=unsafe, on_round=counter.asked)
+    found = modules(results)
+    results |= explore(cases_for(found), runner, unsafe=unsafe, on_round=counter.asked)
+    known = firmware.load_all(project)
+    return Probed(
+        **{f: getattr(bare, f) for f in ("device", "emulated", "facts", "target", "profile", "unsafe")},
+        results=results,
+        modules=tuple(found),
+        measured=measure(results, found[0]) if found else {},
+        fits=tuple(fits(results, known, found, unsafe=unsafe, named=True)),
+        runtime=runner.runtime,
+        guests=counter.total,
+        round_trips=session.round_trips,
+    )
+
+
+class _Counter:
+    def __init__(self, progress: Callable[[int, int], None] | None) -> None:
+        self._progress = progress
+        self._done = 0
+        self.total = 0
+
+    def asked(self, count: int) -> None:
+        self.total += count
+
+    def ended(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self.total)
