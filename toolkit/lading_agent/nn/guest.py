@@ -34,6 +34,13 @@ FEATURES = {
 }
 """Names in profiles to the engine's switches."""
 
+_NEEDS = (
+    ("relaxed-simd", "simd"),
+    ("function-references", "reference-types"),
+    ("gc", "function-references"),
+)
+"""Features that are nothing without another one, in the order of what follows."""
+
 
 class Hosting(Protocol):
     """What a guest needs of its wasi-nn host."""
@@ -114,9 +121,15 @@ class Guest:
 
     def _config(self, wasmtime: Any) -> Any:
         config = wasmtime.Config()
+        taken = dict(self._personality.wasm_features)
+        for feature, needed in _NEEDS:
+            if not taken.get(needed, True):
+                taken[feature] = False  # the engine panics otherwise
         for feature, switch in FEATURES.items():
-            if feature in self._personality.wasm_features:
-                setattr(config, switch, self._personality.wasm_features[feature])
+            if feature in taken:
+                setattr(config, switch, taken[feature])
+        if not taken.get("reference-types", True):
+            _no_components(config)
         return config
 
     def _module(self, wasmtime: Any, engine: Any) -> Any:
@@ -293,6 +306,16 @@ class Guest:
 
     def _status(self, kind: str) -> int:
         return self._personality.status(kind)
+
+
+def _no_components(config: Any) -> None:
+    """Components need reference types: the engine panics when they stay. Older engines have no such switch."""
+    from wasmtime import _bindings
+
+    for name in ("wasm_component_model_async", "wasm_component_model"):
+        switch = getattr(_bindings, f"wasmtime_config_{name}_set", None)
+        if switch is not None:
+            switch(config.ptr(), False)
 
 
 def _memory_limit(what: str, limit: int) -> End:

@@ -271,7 +271,7 @@ class Host:
                 call.data_length,
                 target,
             )
-        elif function.name == "get_output":
+        elif function.name == "get_output" and "capacity" in args:
             if len(self._outputs) >= _MOST_REMEMBERED:
                 self._outputs.clear()
             key = (context, index, _signed(args["output"]), _signed(args["capacity"]), _signed(args["size-out"]))

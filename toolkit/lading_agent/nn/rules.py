@@ -159,8 +159,6 @@ def _applies(rule: Mapping[str, Any], tensor: TensorFacts, int8: str, held: bool
         return False
     if "scaled" in rule and bool(rule["scaled"]) != tensor.scaled:
         return False
-    if "per_channel" in rule and bool(rule["per_channel"]) != tensor.per_channel:
-        return False
     if "held" in rule and bool(rule["held"]) != held:
         return False
     return bool(rule.get("int8", int8) == int8)
@@ -220,6 +218,8 @@ CONDITIONS: Dict[str, Callable[[Frame], bool]] = {
     "quantized-input": lambda f: f.input is not None and f.input.quantized,
     "quantized-output": lambda f: f.output is not None and f.output.quantized,
     "not-quantized-output": lambda f: f.output is not None and not f.output.quantized,
+    "scaled-output": lambda f: f.output is not None and f.output.scaled,
+    "unscaled-output": lambda f: f.output is not None and not f.output.scaled,
     "first-load": lambda f: not f.state.graphs,
     "builders-given": lambda f: f.call.builders > 0,
     "input-passes": lambda f: f.transfer is not None and f.transfer.how != "drop",

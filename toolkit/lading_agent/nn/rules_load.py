@@ -87,11 +87,17 @@ def _mark(p: Mapping[str, Any]) -> Step:
     return run
 
 
-@step("needs-mark", "flag", "reason")
+@step("needs-mark", "flag", "reason", "given")
 def _needs_mark(p: Mapping[str, Any]) -> Step:
-    """A ``mark`` was set by an earlier call."""
-    fail, flag, reason = p["fail"], p["flag"], p.get("reason", "")
-    return lambda f: flag in f.state.flags or f.fail(fail, reason or f"{flag} has not happened")
+    """A ``mark`` was set by an earlier call; with ``given`` it is asked only when that other one was set as well."""
+    fail, flag, reason, given = p["fail"], p["flag"], p.get("reason", ""), p.get("given")
+
+    def run(f: Frame) -> bool:
+        flags = f.state.flags
+        asked = given is None or given in flags
+        return not asked or flag in flags or f.fail(fail, reason or f"{flag} has not happened")
+
+    return run
 
 
 @step("builder-count", "count")

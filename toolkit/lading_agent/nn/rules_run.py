@@ -77,6 +77,19 @@ def _output_index(p: Mapping[str, Any]) -> Step:
     return run
 
 
+@step("one-scale", after=("input-index", "output-index"))
+def _one_scale(p: Mapping[str, Any]) -> Step:
+    """The input or output has no more than one scale: the host knows no scales by channel."""
+    fail = p["fail"]
+
+    def run(f: Frame) -> bool:
+        tensor = f.output if f.output is not None else f.input
+        assert tensor is not None
+        return not tensor.per_channel or f.fail(fail, f"'{tensor.name}' has a scale for each channel")
+
+    return run
+
+
 def _mismatch(f: Frame, why: str) -> str:
     """Which tensor, what it expects, what came."""
     assert f.input is not None
@@ -265,10 +278,6 @@ def _bytes(f: Frame) -> int:
     return f.wanted
 
 
-def _words(f: Frame) -> int:
-    return f.wanted // 4
-
-
 def _tensor_bytes(f: Frame) -> int:
     assert f.output is not None
     assert f.context is not None
@@ -282,19 +291,20 @@ def _elements(f: Frame) -> int:
 
 UNITS: Mapping[str, Callable[[Frame], int]] = {
     "bytes": _bytes,
-    "words": _words,
     "elements": _elements,
+    "f32-bytes": lambda f: 4 * _elements(f),
     "tensor-bytes": _tensor_bytes,
+    "tensor-words": lambda f: _tensor_bytes(f) // 4,
 }
-"""What sizes count: bytes in guest memory, four of them at a time (rounded down), the tensor's elements, or the bytes
-that it has in the interpreter."""
+"""What sizes count: bytes in guest memory, the tensor's elements, the bytes that these have as f32, the bytes that the
+tensor has in the interpreter, or these four at a time, rounded down."""
 
 
 @step("capacity", "write", "unit", after=("output-index",))
 def _capacity(p: Mapping[str, Any]) -> Step:
     """The output fits the guest's buffer, counted in ``unit``; ``write = "needed"`` tells the guest how much it takes.
 
-    ``elements`` and ``tensor-bytes`` can be asked before ``output-type`` has said how the output passes.
+    All but ``bytes`` can be asked before ``output-type`` has said how the output passes.
     """
     fail, needed, unit = p["fail"], p.get("write") == "needed", p.get("unit", "bytes")
     measure = UNITS[unit]
