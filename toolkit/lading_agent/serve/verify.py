@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from lading_agent.errors import AgentError
 from lading_agent.runs import supervise
+from lading_agent.runs.matching import NoVerdict, matches
 from lading_agent.serve.specs import golden_spec, run_spec
 from lading_agent.store.durable import make_dirs
 
@@ -158,7 +158,13 @@ def _compare(wanted: Smoke, result: RunResult, output: _Output) -> str:
     if result.status != wanted.exit:
         why = f" ({result.kind}: {result.message})" if result.kind != "exit" else ""
         return f"ended with status {result.status}{why}, expected {wanted.exit}"
-    if wanted.stdout is not None and not re.search(wanted.stdout, output.stdout.decode("utf-8", "replace")):
+    if wanted.stdout is None:
+        return ""
+    try:
+        found = matches(wanted.stdout, output.stdout.decode("utf-8", "replace"))
+    except NoVerdict as error:
+        return f"its output could not be compared with {wanted.stdout!r}: {error}"
+    if not found:
         shown = output.stdout[:LINE_SHOWN].decode("utf-8", "replace").strip()
         return f"its output does not match {wanted.stdout!r}: " + (
             f"it wrote {shown!r}" if shown else "it wrote nothing"
