@@ -10,9 +10,11 @@ import typer
 from lading import __version__
 from lading.cli import streams
 from lading.cli.answer import CannotWrite, write_json
+from lading.cli.help import Verb
 from lading.cli.invocation import INVOCATION, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
+    check,
     deploy,
     emulate,
     fetch,
@@ -30,6 +32,7 @@ from lading.cli.verbs import (
     run,
     status,
     targets,
+    trace,
 )
 from lading.errors import LadingError, UsageError
 
@@ -67,36 +70,38 @@ def _lading(
 
 
 GOLDEN = typer.Typer(no_args_is_help=True, help="Golden vectors: inputs with the outputs that a device must give.")
-GOLDEN.command("record", epilog=golden.EPILOG)(golden.record)
+GOLDEN.command("record", cls=Verb, epilog=golden.EPILOG)(golden.record)
 
 TARGETS = typer.Typer(no_args_is_help=True, help="Kinds of boards: processor, memory, storage, how each is reached.")
-TARGETS.command("list", epilog=targets.LIST_EPILOG)(targets.list_)
-TARGETS.command("show", epilog=targets.SHOW_EPILOG)(targets.show)
+TARGETS.command("list", cls=Verb, epilog=targets.LIST_EPILOG)(targets.list_)
+TARGETS.command("show", cls=Verb, epilog=targets.SHOW_EPILOG)(targets.show)
 PROFILES = typer.Typer(
     no_args_is_help=True, help="The software on boards that hosts guests: runtimes and how they behave."
 )
-PROFILES.command("list", epilog=profiles.LIST_EPILOG)(profiles.list_)
-PROFILES.command("show", epilog=profiles.SHOW_EPILOG)(profiles.show)
-PROFILES.command("diff", epilog=profiles.DIFF_EPILOG)(profiles.diff)
-PROFILES.command("validate", epilog=profiles.VALIDATE_EPILOG)(profiles.validate)
+PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
+PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
+PROFILES.command("diff", cls=Verb, epilog=profiles.DIFF_EPILOG)(profiles.diff)
+PROFILES.command("validate", cls=Verb, epilog=profiles.VALIDATE_EPILOG)(profiles.validate)
 
-APP.command("init", rich_help_panel=PROJECT, epilog=init.EPILOG)(init.init)
+APP.command("init", cls=Verb, rich_help_panel=PROJECT, epilog=init.EPILOG)(init.init)
 APP.add_typer(GOLDEN, name="golden", rich_help_panel=PROJECT)
-APP.command("pack", rich_help_panel=PROJECT, epilog=pack.EPILOG)(pack.pack)
-APP.command("inspect", rich_help_panel=PROJECT, epilog=inspect.EPILOG)(inspect.inspect)
-APP.command("import", rich_help_panel=PROJECT, epilog=import_.EPILOG)(import_.import_)
-APP.command("deploy", rich_help_panel=DEVICE, epilog=deploy.EPILOG)(deploy.deploy)
-APP.command("push", rich_help_panel=DEVICE, epilog=push.EPILOG)(push.push)
-APP.command("run", rich_help_panel=DEVICE, epilog=run.EPILOG)(run.run)
-APP.command("fetch", rich_help_panel=DEVICE, epilog=fetch.EPILOG)(fetch.fetch)
-APP.command("status", rich_help_panel=DEVICE, epilog=status.EPILOG)(status.status)
-APP.command("releases", rich_help_panel=DEVICE, epilog=releases.EPILOG)(releases.releases)
-APP.command("rollback", rich_help_panel=DEVICE, epilog=rollback.EPILOG)(rollback.rollback)
-APP.command("remove", rich_help_panel=DEVICE, epilog=remove.EPILOG)(remove.remove)
-APP.command("gc", rich_help_panel=DEVICE, epilog=gc.EPILOG)(gc.gc)
+APP.command("pack", cls=Verb, rich_help_panel=PROJECT, epilog=pack.EPILOG)(pack.pack)
+APP.command("inspect", cls=Verb, rich_help_panel=PROJECT, epilog=inspect.EPILOG)(inspect.inspect)
+APP.command("import", cls=Verb, rich_help_panel=PROJECT, epilog=import_.EPILOG)(import_.import_)
+APP.command("check", cls=Verb, rich_help_panel=PROJECT, epilog=check.EPILOG)(check.check)
+APP.command("trace", cls=Verb, rich_help_panel=PROJECT, epilog=trace.EPILOG)(trace.trace)
+APP.command("deploy", cls=Verb, rich_help_panel=DEVICE, epilog=deploy.EPILOG)(deploy.deploy)
+APP.command("push", cls=Verb, rich_help_panel=DEVICE, epilog=push.EPILOG)(push.push)
+APP.command("run", cls=Verb, rich_help_panel=DEVICE, epilog=run.EPILOG)(run.run)
+APP.command("fetch", cls=Verb, rich_help_panel=DEVICE, epilog=fetch.EPILOG)(fetch.fetch)
+APP.command("status", cls=Verb, rich_help_panel=DEVICE, epilog=status.EPILOG)(status.status)
+APP.command("releases", cls=Verb, rich_help_panel=DEVICE, epilog=releases.EPILOG)(releases.releases)
+APP.command("rollback", cls=Verb, rich_help_panel=DEVICE, epilog=rollback.EPILOG)(rollback.rollback)
+APP.command("remove", cls=Verb, rich_help_panel=DEVICE, epilog=remove.EPILOG)(remove.remove)
+APP.command("gc", cls=Verb, rich_help_panel=DEVICE, epilog=gc.EPILOG)(gc.gc)
 APP.add_typer(TARGETS, name="targets", rich_help_panel=KNOWLEDGE)
 APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
-APP.command("emulate", rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
+APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
 
 
 def main() -> None:

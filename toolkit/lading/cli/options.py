@@ -15,10 +15,10 @@ DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", help="An address such as emulated://raspberry-pi-4b, or a name.")
 ]
 DevicesArgument = Annotated[
-    list[str], typer.Argument(metavar="DEVICE…", help="Addresses, names or groups of devices.toml.")
+    list[str], typer.Argument(metavar="DEVICE", help="Addresses, names or groups of devices.toml.")
 ]
 AppArgument = Annotated[
-    str | None, typer.Argument(metavar="[APP]", help="The app; may be left out when the device holds one.")
+    str | None, typer.Argument(metavar="APP", help="The app; may be left out when the device holds one.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 ProjectArgument = Annotated[
@@ -84,13 +84,13 @@ def guest_variables(pairs: list[str] | None) -> dict[str, str]:
     return dict(parse_pair(guest_text(text, "--env"), "--env") for text in pairs or ())
 
 
-def parse_pair(text: str, option: str) -> tuple[str, str]:
-    """``KEY=VALUE``.
+def parse_pair(text: str, option: str, form: str = "KEY=VALUE") -> tuple[str, str]:
+    """``KEY=VALUE``; ``form`` is what messages call it.
 
     Raises:
         UsageError: no ``=``, or nothing before it.
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"{option} {text!r} is not KEY=VALUE", remedy=f"write {option} KEY=VALUE")
+        raise UsageError(f"{option} {text!r} is not {form}", remedy=f"write {option} {form}")
     return key, value

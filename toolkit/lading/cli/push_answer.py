@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lading.cli.screen import counted
 from lading.units import format_size
 
 if TYPE_CHECKING:
@@ -33,15 +34,16 @@ def say_push(screen: Screen, result: PushResult, prefix: str = "") -> None:
     """Say on standard error what a push moved and what the device found."""
     would = "would send" if result.dry_run else "sent"
     screen.note(
-        f"{prefix}{would} {_blobs(result.sent_blobs)} ({format_size(result.sent_bytes)}), "
-        f"{_blobs(result.present_blobs)} ({format_size(result.present_bytes)}) already there",
+        f"{prefix}{would} {counted(result.sent_blobs, 'blob')} ({format_size(result.sent_bytes)}), "
+        f"{counted(result.present_blobs, 'blob')} ({format_size(result.present_bytes)}) already there",
         style="",
     )
     for vector in result.golden:
+        values = counted(vector.get("compared", 0), "value")
         unit = (vector.get("mismatch") or {}).get("unit", "") or vector.get("unit", "")
         screen.note(
             f"{prefix}golden vector {vector['index'] + 1} of {vector['model']}: ok, "
-            f"{vector.get('compared', 0)} values, worst difference {vector.get('worst', 0):g} {unit}".rstrip(),
+            f"{values}, worst difference {vector.get('worst', 0):g} {unit}".rstrip(),
             style="green",
         )
     for smoke in result.smoke:
@@ -54,7 +56,3 @@ def say_push(screen: Screen, result: PushResult, prefix: str = "") -> None:
     else:
         before = f" (before: {result.previous})" if result.previous else ""
         screen.note(f"{prefix}{result.app} {result.release} is current{before}", style="bold green")
-
-
-def _blobs(count: int) -> str:
-    return "1 blob" if count == 1 else f"{count} blobs"

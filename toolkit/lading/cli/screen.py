@@ -114,3 +114,8 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.1f} s"
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things: ``1 blob``, ``2 blobs``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -20,7 +20,8 @@ def deploy(
     no_run: Annotated[bool, typer.Option("--no-run", help="Stop when the release is current.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Push and switch again, even if nothing changed.")] = False,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Afterwards keep this many releases of the app on the device.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     dry_run: DryRun = False,

@@ -23,7 +23,7 @@ EPILOG = "Example:  lading emulate digits.wasm --model digits=digits_int8.tflite
 def emulate(
     module: Annotated[Path, typer.Argument(metavar="MODULE.wasm", help="A core module for WASI preview 1.")],
     args: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS…]", help="The guest's arguments, best after --.")
+        list[str] | None, typer.Argument(metavar="-- ARGS", help="The guest's arguments, best after --.")
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -41,7 +41,9 @@ def emulate(
     personality: Annotated[
         str, typer.Option(metavar="ID", help="The firmware profile whose wasi-nn behaviour is replayed.")
     ] = "lading-litert",
-    threads: Annotated[int, typer.Option(min=0, max=1024, help="Interpreter threads; 0 means all cores.")] = 1,
+    threads: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1024, help="Interpreter threads; 0 means all cores.")
+    ] = 1,
     timeout: Annotated[str | None, typer.Option(metavar="S", help="End the run after this time (60s, 5m).")] = None,
     max_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Guest memory and interpreter together (64MiB).")
@@ -94,7 +96,7 @@ def parse_model(text: str) -> NamedModel:
     from lading.emulate import NamedModel
 
     head, *rest = text.split(",")
-    name, path = parse_pair(head, "--model")
+    name, path = parse_pair(head, "--model", "NAME=FILE")
     fields: dict[str, str] = {}
     state: dict[str, str] = {}
     for part in rest:

@@ -8,6 +8,7 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import DeviceArgument, DryRun, Json
+from lading.cli.screen import counted
 from lading.units import format_size
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ EPILOG = "Example:  lading gc emulated://raspberry-pi-4b --keep 2"
 @verb("gc")
 def gc(
     device: DeviceArgument,
-    keep: Annotated[int, typer.Option(min=1, help="Releases of each app that stay.")] = 2,
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="Releases of each app that stay.")] = 2,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Answer:
@@ -34,7 +35,8 @@ def gc(
     def render(screen: Screen) -> None:
         word = "would free" if dry_run else "freed"
         screen.say(
-            f"{word} {format_size(result['freed_bytes'])}: {len(result['removed'])} releases, {result['blobs']} blobs"
+            f"{word} {format_size(result['freed_bytes'])}: "
+            f"{counted(len(result['removed']), 'release')}, {counted(result['blobs'], 'blob')}"
         )
         for name in result["removed"]:
             screen.say(f"  {name}")

@@ -37,7 +37,9 @@ def record(
     from lading.golden import record as record_vectors
     from lading.project import load_project
 
-    files = {tensor: Path(path) for tensor, path in (parse_pair(text, "--input") for text in inputs or ())}
+    files = {
+        tensor: Path(path) for tensor, path in (parse_pair(text, "--input", "TENSOR=FILE.npy") for text in inputs or ())
+    }
     recorded = record_vectors(
         load_project(project), model, files, force=force, timeout_s=parse_time(timeout, "--timeout")
     )

@@ -19,7 +19,8 @@ def push(
     devices: DevicesArgument,
     force: Annotated[bool, typer.Option("--force", help="Push and switch again, even if nothing changed.")] = False,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Afterwards keep this many releases of the app on the device.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -25,14 +25,14 @@ def run(
     timeout: Annotated[str | None, typer.Option(metavar="S", help="End the run after this time (60s, 5m).")] = None,
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Less memory than the app may use.")] = None,
     threads: Annotated[
-        int | None, typer.Option(min=0, max=1024, help="Interpreter threads; 0 means all cores.")
+        int | None, typer.Option(metavar="N", min=0, max=1024, help="Interpreter threads; 0 means all cores.")
     ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:
     """Run an app's current release; its output comes as it is made, its exit status is ours.
 
-    Arguments after -- replace the app's own.
+    What follows -- replaces the arguments that lading.toml gives.
 
     125 means that lading ended the run, 126 that the guest cannot be run, 127 that device or app are not there.
     """
