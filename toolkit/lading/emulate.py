@@ -51,6 +51,8 @@ class EmulateOptions:
     env: Mapping[str, str] = field(default_factory=dict)
     models: Sequence[NamedModel] = ()
     dirs: Sequence[OpenedDir] = ()
+    names_dir: Path | None = None
+    """A folder for models that the guest names by path, on personalities whose host takes names for paths."""
     personality: str = "lading-litert"
     backend: bool = True
     threads: int = 1
@@ -79,6 +81,8 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
     for opened in options.dirs:
         if not opened.host.is_dir():
             raise UsageError(f"no directory {opened.host}", remedy="give --dir HOST::GUEST")
+    if options.names_dir is not None and not options.names_dir.is_dir():
+        raise UsageError(f"no directory {options.names_dir}", remedy="give --names-dir FOLDER")
     profile = profiles.find(options.personality).resolved()
     limits = Limits(**{k: v for k, v in profile.get("limits", {}).items() if k in Limits.__dataclass_fields__})
     if options.timeout_s is not None:
@@ -98,4 +102,5 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
         limits=limits,
         threads=options.threads,
         backend=profile.get("backend", "litert") if options.backend else "none",
+        names_dir=str(options.names_dir.resolve()) if options.names_dir is not None else "",
     )

@@ -36,6 +36,12 @@ def emulate(
         list[str] | None,
         typer.Option("--dir", metavar="HOST::GUEST[:rw]", help="Open a directory for the guest, read-only unless rw."),
     ] = None,
+    names_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Models by path are looked up here, where a personality takes names for host paths."
+        ),
+    ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a variable for the guest.")] = None,
     no_backend: Annotated[bool, typer.Option("--no-backend", help="A host without any inference engine.")] = False,
     personality: Annotated[
@@ -67,6 +73,7 @@ def emulate(
         env=guest_variables(env),
         models=[parse_model(text) for text in model or ()],
         dirs=[parse_dir(text) for text in directory or ()],
+        names_dir=names_dir,
         personality=personality,
         backend=not no_backend,
         threads=threads,
