@@ -31,10 +31,10 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_the_project_packs_as_it_stands(tmp_path: Path, module: Path, model: Path) -> None:
-    made = init_project(tmp_path / "p", module, [ModelSource(model)])
+    made = init_project(tmp_path / "My Project", module, [ModelSource(model)])
     assert {path.name for path in made.copied} == {"My Guest.wasm", "layer.tflite"}
     packed = pack(made.project)
-    assert packed.bill.app.name == "my-guest"
+    assert packed.bill.app.name == "my-project", "two projects with a guest.wasm are two apps"
     assert packed.bill.models[0].name == "layer"
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path, module: Path) -> N
         init_project(folder, module)
     assert "--force" in caught.value.remedy
     assert (folder / "lading.toml").read_text() == "mine"
-    assert init_project(folder, module, force=True).project.app.name == "my-guest"
+    assert init_project(folder, module, force=True).project.app.name == "p"
 
 
 def test_another_file_of_the_same_name_is_not_overwritten(tmp_path: Path, module: Path) -> None:

@@ -103,7 +103,7 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
         if result.error:
             _say_error(screen, result, many=many)
         if result.run:
-            say_end(screen, result.run)
+            say_end(screen, result.run, prefix)
             if line := metrics_line(result.run.metrics):
                 screen.note(prefix + line, style="")
             if result.run.status:
@@ -118,7 +118,8 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
             ]
             for result in results
         ]
-        screen.table(["device", "release", "sent", "result"], rows, right=["sent"])
+        sent = "to send" if any(result.push and result.push.dry_run for result in results) else "sent"
+        screen.table(["device", "release", sent, "result"], rows, right=[sent])
 
 
 def _say_error(screen: Screen, result: Deployed, *, many: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lading.cli.screen import duration
+from lading.cli.screen import counted, duration
 from lading.units import format_size
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def run_document(result: Ended, output: GuestOutput) -> dict[str, Any]:
     }
 
 
-def say_end(screen: Screen, result: Ended) -> None:
+def say_end(screen: Screen, result: Ended, prefix: str = "") -> None:
     """Say on standard error how a run ended, unless the guest just ended by itself."""
     if result.outcome == "exit":
         return
-    screen.failure(f"{result.kind}: {result.message}", result.remedy)
+    screen.failure(f"{prefix}{result.kind}: {result.message}", result.remedy)
 
 
 def metrics_line(metrics: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
         if metrics.get(key) is not None:
             parts.append(f"{label} {duration(metrics[key] / 1e3)}")
     if metrics.get("inferences"):
-        parts.append(f"{metrics['inferences']} inferences")
+        parts.append(counted(metrics["inferences"], "inference"))
     if metrics.get("peak_memory_bytes"):
         parts.append(f"peak memory {format_size(metrics['peak_memory_bytes'])}")
     return " · ".join(parts)

@@ -54,7 +54,7 @@ def init_project(
         folder: the project's folder; made when it is not there.
         module: the guest. It and the models are copied into the folder unless they are in it.
         models: the models.
-        name: the app's name; made from the module's when None.
+        name: the app's name; made from the folder's when None.
         force: replace a ``lading.toml`` and files that are there already.
 
     Raises:
@@ -71,7 +71,7 @@ def init_project(
     if not module.is_file():
         raise ModuleError(f"{module} is not there", remedy="Give the guest's .wasm file.")
     check_module(module)
-    app = name or _app_name(module.stem)
+    app = name or _app_name(folder.resolve().name)
     if not APP_NAME.fullmatch(app):
         raise ProjectError(
             f"'{app}' cannot be the name of an app", remedy="Use a-z, 0-9, '.', '_' and '-', at most 63 characters."

@@ -9,6 +9,7 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json, parse_pair, parse_time
+from lading.cli.screen import counted
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
@@ -35,7 +36,7 @@ def record(
     A device has to give the same outputs, within the tolerance, before a release becomes current there.
     """
     from lading.golden import record as record_vectors
-    from lading.project import load_project
+    from lading.project import PROJECT_FILE, load_project
 
     files = {
         tensor: Path(path) for tensor, path in (parse_pair(text, "--input", "TENSOR=FILE.npy") for text in inputs or ())
@@ -63,7 +64,13 @@ def record(
             for warning in vector.warnings:
                 screen.note(f"warning: {warning}", style="yellow")
             screen.say(f"{vector.model}: {', '.join(vector.inputs)} → {', '.join(vector.outputs)}", style="bold")
-            for path in vector.outputs.values():
+            for path in (*vector.inputs.values(), *vector.outputs.values()):
                 screen.say(f"  {path}")
+        for count, done in (
+            (sum(vector.added for vector in recorded), "added"),
+            (sum(not vector.added for vector in recorded), "recorded again"),
+        ):
+            if count:
+                screen.say(f"{project / PROJECT_FILE}: {counted(count, 'golden vector')} {done}")
 
     return Answer(document, render)

@@ -24,7 +24,7 @@ def init(
         list[str] | None,
         typer.Option(metavar="[NAME=]FILE", help="A model; NAME is what the guest loads it by (default: the file's)."),
     ] = None,
-    name: Annotated[str | None, typer.Option(metavar="APP", help="The app's name; default: the module's.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="APP", help="The app's name; default: the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a lading.toml that is there.")] = False,
     as_json: Json = False,
 ) -> Answer:
@@ -51,6 +51,8 @@ def init(
 
     def render(screen: Screen) -> None:
         screen.say(f"{made.project.file}: app {made.project.app.name} {made.project.app.version}", style="bold")
+        for path in made.copied:
+            screen.say(f"  copied {path}")
         for note in made.notes:
             screen.say(f"  - {note}")
         screen.say(f"next:  lading deploy {folder} emulated://raspberry-pi-4b")
