@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lading import schemas
+from lading.profiles.rules import step_table
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
 DOCUMENTS = schemas.documents()
@@ -34,3 +35,8 @@ def test_a_target_has_to_say_what_it_is() -> None:
     assert {"schema", "title", "kind", "cpu", "memory"} <= set(table["required"])
     assert table["additionalProperties"] is False
     assert "^x-" in table["patternProperties"]
+
+
+def test_the_page_about_profiles_lists_the_steps_that_there_are() -> None:
+    page = (FOLDER.parent / "profiles.md").read_text(encoding="utf-8")
+    assert page.endswith(step_table()), "run scripts/build-schemas"

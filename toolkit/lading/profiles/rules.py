@@ -128,3 +128,13 @@ def _step(where: str, key: str, step: Mapping[str, Any], outcomes: set[str]) -> 
         _known(where, f"{key}.fail", fail, outcomes, "outcome")
     if "when" in step:
         _known(where, f"{key}.when", str(step["when"]), CONDITIONS, "condition")
+
+
+def step_table() -> str:
+    """The vocabulary of steps as a table in Markdown."""
+    lines = ["| step | parameters | `fail` | what it asks or does |", "|---|---|---|---|"]
+    for name, kind in sorted(STEPS.items()):
+        words = " ".join(kind.doc.split()).replace("``", "`").replace("|", "\\|")
+        params = ", ".join(f"`{p}`" for p in kind.params)
+        lines.append(f"| `{name}` | {params} | {'yes' if kind.needs_fail else ''} | {words} |")
+    return "\n".join(lines) + "\n"
