@@ -128,9 +128,10 @@ class _Walk:
         )
 
     def _call(self, traced: TracedCall) -> Call:
-        """The call with the handles that this host would have given."""
+        """The call with the handles that this host would have given; numbers of the guest's own stay."""
+        fixed = traced.told.get("fixed", ())
         args = {
-            name: self._handles[name].get(value, value) if name in self._handles else value
+            name: self._handles[name].get(value, value) if name in self._handles and name not in fixed else value
             for name, value in traced.call.args.items()
         }
         return replace(traced.call, args=args) if args != traced.call.args else traced.call

@@ -24,7 +24,7 @@ _KEYS: Final = frozenset(
 )  # fmt: skip
 _CALL_KEYS: Final = frozenset(
     ("n", "times", "module", "function", "layout", "outcome", "errno", "writes", "readable", "model", "loose", "named",
-     "file", "prepare", "understood", "interpreter", "output_bytes", "given", "call")
+     "file", "prepare", "understood", "interpreter", "output_bytes", "given", "fixed", "call")
 )  # fmt: skip
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,12 +20,16 @@ if TYPE_CHECKING:
 
     from lading.trace.subject import Subject
     from lading_agent.runs.launch import RunnerCommand
+    from lading_agent.runs.result import RunResult
     from lading_agent.runs.spec import RunSpec
 
 BASE: Final = "lading-litert"
 """The firmware profile whose errno numbers, WASI and exit statuses the recorder has: our own host's."""
 
 TIME_S: Final = 60.0
+
+OTHER_HANDLES: Final = 0x5EED0000
+_HANDLES: Final = ("graph-out", "context-out")
 
 _OWN: Final = frozenset(
     ("event", "n", "module", "function", "layout", "outcome", "errno", "writes", "call")
@@ -67,18 +74,64 @@ def record(
     if needs["kind"] != "core":
         return _untraced(subject, needs)
     events: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="lading-models-") as keep:
-        result = supervise.run(
-            recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir),
+
+    def run(spec: RunSpec, told: list[dict[str, Any]], *, again: bool = False) -> RunResult:
+        return supervise.run(
+            spec,
             stdin=stdin,
-            on_stdout=on_stdout,
-            on_stderr=on_stderr,
-            on_report=events.append,
+            on_stdout=_nothing if again else on_stdout,
+            on_stderr=_nothing if again else on_stderr,
+            on_report=told.append,
             command=command,
         )
+
+    with tempfile.TemporaryDirectory(prefix="lading-models-") as keep:
+        spec = recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir)
+        result = run(spec, events)
+        end = End(result.outcome, result.status, result.kind, result.message)
+        if several_handles(events) and _rewound(stdin):
+            others: list[dict[str, Any]] = []
+            run(with_other_handles(spec), others, again=True)
+            tell_fixed_handles(events, others)
         models = {e["id"]: _model(e, Path(keep)) for e in events if e["event"] == "model"}
-    end = End(result.outcome, result.status, result.kind, result.message)
     return _trace(subject, needs, events, models, end, str(result.metrics.get("runtime", "")))
+
+
+def _nothing(_data: bytes) -> None:
+    """Of a second run nobody wants the output."""
+
+
+def _rewound(stdin: int | None) -> bool:
+    """Whether a second run can be given the same standard input."""
+    if stdin is None:
+        return True
+    try:
+        os.lseek(stdin, 0, os.SEEK_SET)
+    except OSError:
+        return False
+    return stat.S_ISREG(os.fstat(stdin).st_mode)
+
+
+def several_handles(events: list[dict[str, Any]]) -> bool:
+    """Whether handles other than 0 were given: then it counts whether the guest uses them, or numbers of its own."""
+    return any(value for e in events if e["event"] == "call" for what, value in e["writes"].items() if what in _HANDLES)
+
+
+def with_other_handles(spec: RunSpec) -> RunSpec:
+    """The same run with handles that no guest makes up."""
+    return replace(spec, trace={**spec.trace, "keep": "", "first_handle": OTHER_HANDLES})
+
+
+def tell_fixed_handles(events: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+    """Note which handles are the guest's own numbers: they are the same in a run that gave other ones."""
+    calls = [[e for e in told if e["event"] == "call"] for told in (events, others)]
+    for ours, theirs in zip(*calls, strict=False):
+        if ours["function"] != theirs["function"]:
+            return
+        mine, other = ours["call"].get("args", {}), theirs["call"].get("args", {})
+        fixed = [name for name in ("graph", "context") if name in mine and mine[name] == other.get(name)]
+        if fixed:
+            ours["fixed"] = fixed
 
 
 def recording_spec(

@@ -36,7 +36,16 @@ def run_observed(
     """Run a guest and tell its calls."""
     if spec.trace["mode"] == "record":
         layouts: Dict[str, str] = dict(spec.trace["modules"])
-        recorder = Recorder(models, personality.policy.errno, layouts, report, phase, log, spec.trace.get("keep", ""))
+        recorder = Recorder(
+            models,
+            personality.policy.errno,
+            layouts,
+            report,
+            phase,
+            log,
+            keep=spec.trace.get("keep", ""),
+            first_handle=spec.trace.get("first_handle", 0),
+        )
         end = RecordedGuest(spec, personality, recorder, log.guest_fd).run()
         recorder.finish()
         report.event("memory", bytes=recorder.memory_size())

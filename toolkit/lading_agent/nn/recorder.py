@@ -58,6 +58,7 @@ class Recorder:
         phase: Phase,
         interpreter_log: InterpreterLog,
         keep: str = "",
+        first_handle: int = 0,
     ) -> None:
         """Make a recorder.
 
@@ -69,7 +70,10 @@ class Recorder:
             phase: what the run is doing.
             interpreter_log: the interpreter's own words.
             keep: a folder that gets each model's bytes, named after their digest.
+            first_handle: handles are counted from here; those counted from 0 are taken as well. A guest that uses the
+                handles that it was given, and not numbers of its own, shows it then.
         """
+        self._first = first_handle
         self._models = models
         self._keep = keep
         self._errno = errno
@@ -82,7 +86,7 @@ class Recorder:
         self._store: Any = None
         self._graphs: Dict[int, GraphState] = {}
         self._contexts: Dict[int, ContextState] = {}
-        self._next = {"graph": 0, "context": 0}
+        self._next = {"graph": first_handle, "context": first_handle}
         self._floats: Set[int] = set()
         self._told: Dict[int, Tuple[HeldModel, str]] = {}
         self._seen: Dict[str, List[int]] = {}
@@ -304,7 +308,7 @@ class Recorder:
     def _init(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
         self._cell[0] = PHASE["init"]
         began = now_ns()
-        graph = self._graphs.get(call.args["graph"])
+        graph = self._graphs.get(self._known(call.args["graph"], self._graphs))
         if graph is None or not call.readable("context-out"):
             return "invalid_argument"
         if len(self._contexts) >= MOST_HANDLES:
@@ -324,8 +328,11 @@ class Recorder:
         writes.append(("context-out", context.handle))
         return "success"
 
+    def _known(self, handle: int, table: Mapping[int, Any]) -> int:
+        return handle if handle in table else handle + self._first
+
     def _context(self, call: Call, step: Dict[str, Any]) -> Optional[ContextState]:
-        context = self._contexts.get(call.args["context"])
+        context = self._contexts.get(self._known(call.args["context"], self._contexts))
         if context is not None:
             step["model"] = self._tell(context.graph)
         return context
@@ -386,7 +393,7 @@ class Recorder:
 
     def _step(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
         answer = self._compute(call, step, writes)
-        context = self._contexts.get(call.args["context"])
+        context = self._contexts.get(self._known(call.args["context"], self._contexts))
         if answer == "success" and context is not None:
             live: Live = context.live
             for source, target in live.pairs:
@@ -458,13 +465,13 @@ class Recorder:
         return "copy", raw, raw
 
     def _unload(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
-        if self._graphs.pop(call.args["graph"], None) is None:
+        if self._graphs.pop(self._known(call.args["graph"], self._graphs), None) is None:
             return "invalid_argument"
         self._version += 1
         return "success"
 
     def _finalize(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
-        if self._contexts.pop(call.args["context"], None) is None:
+        if self._contexts.pop(self._known(call.args["context"], self._contexts), None) is None:
             return "invalid_argument"
         self._version += 1
         return "success"
