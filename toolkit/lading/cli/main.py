@@ -15,6 +15,7 @@ from lading.cli.invocation import INVOCATION, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
     check,
+    conformance,
     deploy,
     emulate,
     fetch,
@@ -24,6 +25,7 @@ from lading.cli.verbs import (
     init,
     inspect,
     pack,
+    probe,
     profiles,
     push,
     releases,
@@ -81,6 +83,7 @@ PROFILES = typer.Typer(
 PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
 PROFILES.command("diff", cls=Verb, epilog=profiles.DIFF_EPILOG)(profiles.diff)
+PROFILES.command("new", cls=Verb, epilog=profiles.NEW_EPILOG)(profiles.new)
 PROFILES.command("validate", cls=Verb, epilog=profiles.VALIDATE_EPILOG)(profiles.validate)
 
 APP.command("init", cls=Verb, rich_help_panel=PROJECT, epilog=init.EPILOG)(init.init)
@@ -99,6 +102,8 @@ APP.command("releases", cls=Verb, rich_help_panel=DEVICE, epilog=releases.EPILOG
 APP.command("rollback", cls=Verb, rich_help_panel=DEVICE, epilog=rollback.EPILOG)(rollback.rollback)
 APP.command("remove", cls=Verb, rich_help_panel=DEVICE, epilog=remove.EPILOG)(remove.remove)
 APP.command("gc", cls=Verb, rich_help_panel=DEVICE, epilog=gc.EPILOG)(gc.gc)
+APP.command("probe", cls=Verb, rich_help_panel=DEVICE, epilog=probe.EPILOG)(probe.probe)
+APP.command("conformance", cls=Verb, rich_help_panel=KNOWLEDGE, epilog=conformance.EPILOG)(conformance.conformance)
 APP.add_typer(TARGETS, name="targets", rich_help_panel=KNOWLEDGE)
 APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
 APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)

@@ -1,9 +1,9 @@
 """The cases that probe and conformance suite are made of: what is called, and what is asked by it.
 
 A case is a prologue and items. Items of one case share a guest while each comes back; after one that ends the guest
-(a trap, a crash), a fresh guest does the prologue again and goes on with the next. ``share`` says how many may do so: loads use up
-slots on some hosts, and some questions want a fresh process. ``unsafe`` marks what is known, or suspected, to crash some host: those are only tried
-when the user allows it.
+(a trap, a crash), a fresh guest does the prologue again and goes on with the next. ``share`` says how many may do so:
+loads use up slots on some hosts, and some questions want a fresh process. ``unsafe`` marks what is known, or suspected,
+to crash some host: those are only tried when the user allows it.
 """
 
 from __future__ import annotations

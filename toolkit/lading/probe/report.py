@@ -138,7 +138,7 @@ def _soft(probed: Probed) -> dict[str, Any]:
     found["quantization"] = entry(quantization(m["inputs"]), "measured", "type/qu8, type/qi8")
     found["outputs"] = entry(m["outputs"], "measured", "output/*")
     found["errors"] = entry(m["errors"], "measured", "the item of that name")
-    found["limits"] = entry(m["limits"], "measured", "limit/*") if m["limits"] else entry({}, "inferred", _why(probed))
+    found["limits"] = entry(m["limits"], "measured", "limit/*") if m["limits"] else _limits(probed)
     found["crashes"] = entry(m["crashes"], "measured", "the item of that name")
     if probed.fitting:
         abi = profile.get("abi") if probed.fitting[0] == profile.get("id") else None
@@ -148,6 +148,12 @@ def _soft(probed: Probed) -> dict[str, Any]:
     return found
 
 
+def _limits(probed: Probed) -> dict[str, Any]:
+    """Limits that were not tried: those of the profile that fits."""
+    fits = probed.fitting and probed.fitting[0] == probed.profile.get("id")
+    return entry(dict(probed.profile.get("limits") or {}), "inferred" if fits else "declared", _why(probed))
+
+
 def _why(probed: Probed) -> str:
     if probed.fitting:
         return f"firmware profile {probed.fitting[0]}, which fits"
@@ -155,7 +161,7 @@ def _why(probed: Probed) -> str:
 
 
 def quantization(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """For quantized tensors, the ways in which their data is taken: ``raw`` bytes, or ``f32`` that the host quantizes."""
+    """How data for quantized tensors is taken: ``raw`` bytes, ``f32`` that the host quantizes, both or neither."""
     found = {}
     for name, label in (("qu8", "uint8"), ("qi8", "int8")):
         ways = set()

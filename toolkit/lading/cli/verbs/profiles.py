@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LIST_EPILOG = "Example:  lading profiles list"
 SHOW_EPILOG = "Example:  lading profiles show wasmedge-0.17"
 DIFF_EPILOG = "Example:  lading profiles diff wasmedge-0.17 wamr-2.4"
+NEW_EPILOG = "Example:  lading profiles new my-board --from emulated://raspberry-pi-4b?firmware=wamr-2.4 --unsafe"
 VALIDATE_EPILOG = "Example:  lading profiles validate firmware_profiles/*.toml"
 
 NameArgument = Annotated[str, typer.Argument(metavar="PROFILE", help="An id, or a unique prefix of one.")]
@@ -114,6 +115,24 @@ def validate(
 
     wrong = any(not entry["valid"] for entry in checked)
     return Answer({"files": checked}, render, DataFileError.exit_status if wrong else 0)
+
+
+@verb("profiles")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile's id.")],
+    device: Annotated[str, typer.Option("--from", metavar="DEVICE", help="The device that is probed for it.")],
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Also try what is known, or suspected, to crash some runtimes.")
+    ] = False,
+    as_json: Json = False,
+) -> Answer:
+    """Make a firmware profile, in your own folder, of what a probe of a device measures."""
+    from lading.cli.screen import Screen
+    from lading.cli.verbs.probe import probe_device, profile_path, save_profile, say_saved
+
+    path = profile_path(name)
+    saved = save_profile(probe_device(device, Screen(as_json=as_json), unsafe=unsafe), path)
+    return Answer(saved, lambda screen: say_saved(screen, saved))
 
 
 def _runtime(profile: FirmwareProfile) -> str:
