@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lading.errors import LadingError
 
 MIB = 1024 * 1024
+UNFOLDED = 4096
+"""Columns, more than any table of ours has."""
 
 
 class Screen:
@@ -29,7 +31,9 @@ class Screen:
         """The console on standard output."""
         from rich.console import Console
 
-        return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # Tables fold where a terminal ends; a pipe or a file has no end, and whoever reads it wants a row in one line.
+        width = None if sys.stdout.isatty() else UNFOLDED
+        return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
 
     @functools.cached_property
     def err(self) -> Console:
@@ -87,8 +91,9 @@ class Screen:
         from rich.text import Text
 
         table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for n, column in enumerate(columns):
+            # What stands first is the name that the reader will write somewhere: it stays in one piece.
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=n == 0)
         for row in rows:
             table.add_row(*(Text(visible(cell), style=STYLES.get(cell, "")) for cell in row))
         self.out.print(table, soft_wrap=not sys.stdout.isatty())
