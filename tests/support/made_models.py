@@ -57,6 +57,20 @@ def fully_connected(layers: int, width: int, *, repeat: int = 1) -> bytes:
     return bytes(builder.Output())
 
 
+def with_custom_operator(data: bytes) -> bytes:
+    """A model whose first kind of operator has become a custom one that nobody knows."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    code = model.operatorCodes[0]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = "Nobody"
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def write(path: Path, layers: int, width: int, *, repeat: int = 1) -> Path:
     """Write :func:`fully_connected` to ``path``."""
     path.write_bytes(fully_connected(layers, width, repeat=repeat))

@@ -134,3 +134,72 @@ def test_a_file_anywhere_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "candidate.toml"
     path.write_text(HEAD)
     assert profiles.load_file(path).id == "candidate"
+
+
+def test_operators_come_from_the_table_that_is_named_and_the_profile_s_own_count_first(project: Path) -> None:
+    write(project, "mine", HEAD + 'operator-table = "tflite-2.12.0"\n[operators]\n"9" = 12\n')
+    operators = profiles.find("mine", project).resolved()["operators"]
+    assert (operators["0"], operators["9"]) == (4, 12)
+    assert "206" not in operators
+    assert profiles.find("wamr-2.4").operators["9"] == 9
+
+
+def test_a_table_of_operators_that_is_nobody_s_is_refused(project: Path) -> None:
+    path = write(project, "mine", HEAD + 'operator-table = "tflite-2.12"\n')
+    with pytest.raises(DataFileError, match="operator-table") as caught:
+        profiles.find("mine", project)
+    assert str(path) in str(caught.value)
+    assert "tflite-2.12.0" in caught.value.remedy
+
+
+def test_a_project_s_own_table_of_operators_is_found(project: Path) -> None:
+    folder = project / "firmware_profiles" / "operators"
+    folder.mkdir()
+    table = folder / "own.toml"
+    head = 'schema = 1\ntitle = "own"\n[provenance]\nknown-by = "declared"\nsource = "me"\n[versions]\n'
+    table.write_text(head + '"3" = 2\n')
+    write(project, "mine", HEAD + 'operator-table = "own"\n')
+    assert profiles.find("mine", project).operators == {"3": 2}
+    table.write_text(head + "CONV_2D = 2\n")
+    with pytest.raises(DataFileError, match=r"own\.toml"):
+        profiles.find("mine", project)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ('input = [{ how = "clear" }]', "clear"),
+        ('output = [{ how = "truncate" }]', "truncate"),
+        ('input = [{ how = "copy", held = "yes" }]', "held"),
+    ],
+)
+def test_a_transfer_of_the_other_side_is_refused(project: Path, line: str, word: str) -> None:
+    write(project, "mine", HEAD + f"[tensors]\n{line}\n")
+    with pytest.raises(DataFileError, match=word):
+        profiles.find("mine", project)
+
+
+@pytest.mark.parametrize(
+    ("step", "word"),
+    [
+        ('{ step = "readable", what = "output", length = "lots", fail = "trap" }', r"length: 'lots'"),
+        ('{ step = "readable", what = "output", length = -1, fail = "trap" }', "length"),
+        ('{ step = "readable", what = "outptu", fail = "trap" }', "what: 'outptu'"),
+        ('{ step = "readable", fail = "trap" }', "has no 'what'"),
+        ('{ step = "mark" }', "has no 'flag'"),
+        ('{ step = "mark", flag = 3 }', "flag: 3"),
+        ('{ step = "echo-capacity", unit = "bytes" }', "unit"),
+        ('{ step = "claim-graph", usable = "no" }', "usable: 'no'"),
+        ('{ step = "builder-count", count = "one", fail = "trap" }', "count: 'one'"),
+        ('{ step = "type-code", names = ["f33"], fail = "trap" }', r"names\[0\]: 'f33'"),
+        ('{ step = "type-code", names = "f32", fail = "trap" }', "names"),
+        ('{ step = "encoding-is", names = ["f32"], fail = "trap" }', "names"),
+        ('{ step = "given-model", trust = "all", fail = "trap" }', "trust: 'all'"),
+    ],
+)
+def test_what_a_step_s_parameters_say_is_looked_at(project: Path, step: str, word: str) -> None:
+    path = write(project, "mine", HEAD + f"[functions]\nload = [{step}]\n")
+    with pytest.raises(DataFileError, match=word) as caught:
+        profiles.find("mine", project)
+    assert str(path) in str(caught.value)
+    assert caught.value.remedy

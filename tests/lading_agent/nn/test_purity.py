@@ -23,8 +23,11 @@ FACTS = ModelFacts(
 class Known:
     """A world in which everything is known beforehand."""
 
-    def given_model(self, call: Call) -> GraphState:
+    def given_model(self, call: Call, *, unverified: bool = False) -> GraphState:
         return GraphState(-1, FACTS)
+
+    def file_model(self, path: bytes, *, unverified: bool = False) -> GraphState | None:
+        return None
 
     def named_model(self, name: bytes) -> GraphState | None:
         return GraphState(-1, FACTS, int8="quantize-f32") if name == b"m" else None

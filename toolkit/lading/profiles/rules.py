@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lading import names
 from lading.datafiles import invalid
+from lading.profiles.params import check_params
 from lading_agent.nn import rules_handles, rules_load, rules_run  # noqa: F401  (they register the steps)
 from lading_agent.nn.calls import CRASHES
 from lading_agent.nn.decode import PARAMETERS
@@ -103,6 +104,7 @@ def _functions(where: str, profile: FirmwareProfile, outcomes: set[str]) -> None
         for i, step in enumerate(program):
             key = f"functions.{function}[{i}]"
             _step(where, key, step, outcomes)
+            check_params(where, key, step, profile.abi, outcomes)
             after = STEPS[step["step"]].after
             if after and not before & set(after):
                 raise invalid(

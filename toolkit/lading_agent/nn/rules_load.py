@@ -10,7 +10,7 @@ from lading_agent.nn.state import ContextState, GraphState
 
 _NOTHING = ModelFacts(size=0, error="the load failed")
 
-_PIECES = {
+PIECES = {
     "builders": "the list of builders",
     "builder-array": "the record of the list of builders",
     "model": "the model's bytes",
@@ -46,7 +46,7 @@ def _readable(p: Mapping[str, Any]) -> Step:
     (one more byte, unless it is empty), or, when not given, all of it.
     """
     fail, what, length = p["fail"], p["what"], p.get("length", "all")
-    words = _PIECES.get(what, what)
+    words = PIECES.get(what, what)
     measure = (lambda _f, _n: int(length)) if isinstance(length, int) else LENGTHS[length]
 
     def run(f: Frame) -> bool:
