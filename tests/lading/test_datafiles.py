@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -201,3 +203,24 @@ def test_any_document_is_read_or_refused(document: dict[str, Any]) -> None:
         assert error.remedy  # noqa: PT017
     else:
         assert msgspec.to_builtins(thing)["schema"] == 1
+
+
+def test_files_are_read_by_many_threads_at_once() -> None:
+    """In a process of its own, where every type is met for the first time: a crash would take the tests along."""
+    script = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from lading import profiles
+
+sys.setswitchinterval(1e-6)
+gate = threading.Barrier(8)
+
+def read(_):
+    gate.wait()
+    return profiles.find("lading-litert").id
+
+with ThreadPoolExecutor(8) as pool:
+    assert set(pool.map(read, range(8))) == {"lading-litert"}
+"""
+    for _ in range(6):
+        subprocess.run([sys.executable, "-c", script], check=True)

@@ -13,6 +13,7 @@ Every file begins with ``schema = 1``. Keys that start with ``x-`` are ignored, 
 from __future__ import annotations
 
 import re
+import threading
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DataFileError(f"{path}: is nested too deeply", remedy="is it the right file?") from error
 
 
+_ONE_AT_A_TIME = threading.RLock()
+"""msgspec prepares a type when it first meets it, and two threads that do so at once may crash the process."""
+
+
 def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: int = 1) -> T:
     """A document as a value of ``into``; ``where`` is what messages call it (usually the file's path).
 
@@ -160,13 +165,14 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
             details={"file": where, "key": "schema"},
         )
     try:
-        shape = msgspec.inspect.type_info(into)
-        known = _without_vendor_keys(dict(document), shape, "", where)
-        try:
-            return msgspec.convert(known, into, dec_hook=_convert_own)
-        except msgspec.ValidationError as error:
-            cause, key = _cause_and_key(error)
-            raise invalid(where, _named(known, into, key), cause, remedy=_remedy(shape, key, cause)) from error
+        with _ONE_AT_A_TIME:
+            shape = msgspec.inspect.type_info(into)
+            known = _without_vendor_keys(dict(document), shape, "", where)
+            try:
+                return msgspec.convert(known, into, dec_hook=_convert_own)
+            except msgspec.ValidationError as error:
+                cause, key = _cause_and_key(error)
+                raise invalid(where, _named(known, into, key), cause, remedy=_remedy(shape, key, cause)) from error
     except RecursionError as error:
         raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
 
