@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lading.check.verdict import Verdict
     from lading.client import PushResult, RunResult
     from lading.devices import Device
 
@@ -26,6 +27,8 @@ class Deployed:
     error: LadingError | None = None
     checked: bool = False
     """Whether a check against the device's capabilities came before the push."""
+    verdict: Verdict | None = None
+    """What that check said."""
     round_trips: int = 0
     """Questions put to the device, each waited for."""
 
@@ -44,6 +47,10 @@ class DeployOptions:
     force: bool = False
     keep: int | None = None
     dry_run: bool = False
+    check: bool = False
+    """Hold the app against the device's firmware profile first, and send nothing that will not work there."""
+    allow_unknown: bool = False
+    """Send also what the check knows nothing of."""
 
 
 class Watcher:
@@ -98,13 +105,20 @@ def deploy_many(
 def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Watcher) -> Deployed:
     """Deploy to one device. Errors of lading's own end up in the result."""
     from lading.bundle import open_bundle
+    from lading.check import gate
     from lading.client import connect
 
     name = str(device)
     push: PushResult | None = None
+    verdict: Verdict | None = None
     try:
         with open_bundle(bundle) as opened, connect(device) as session:
-            watcher.stage(name, "not checked: nothing has compared the app with what this device can do")
+            if options.check:
+                verdict = gate.device_verdict(opened, session, device)
+                gate.refuse(verdict, allow_unknown=options.allow_unknown)
+                watcher.stage(name, gate.said(verdict))
+            else:
+                watcher.stage(name, "not checked: nothing has compared the app with what this device can do")
             push = session.push(
                 opened,
                 force=options.force,
@@ -118,6 +132,6 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
                 run = session.run(
                     opened.bill.app.name, args=options.args, on_event=lambda event: watcher.event(name, event)
                 )
-            return Deployed(name, push, run, None, round_trips=session.round_trips)
+            return Deployed(name, push, run, None, verdict is not None, verdict, session.round_trips)
     except LadingError as error:
-        return Deployed(name, push, None, error)
+        return Deployed(name, push, None, error, verdict is not None, verdict)

@@ -114,20 +114,20 @@ class _Judge:
                 remedy="try it on the firmware itself",
                 warnings=warnings,
             )
-        if not end.by_itself:
-            return self._make(
-                "unknown",
-                reason=f"in the trace the guest did not get to its end: {end.kind}: {end.message}",
-                remedy="see `lading trace`: does it need arguments, directories, models or more time?",
-                warnings=warnings,
-            )
-        if end.status:
-            return self._make(
-                "unknown",
-                reason=f"in the trace every wasi-nn call succeeded, and the guest ended with status {end.status}",
-                remedy="see `lading trace`: does it need arguments, directories or models?",
-                warnings=warnings,
-            )
+        if not end.by_itself or end.status:
+            if end.by_itself:
+                how = f"the guest ended with status {end.status}"
+            else:
+                how = f"the guest did not get to its end ({end.kind}: {end.message})"
+            # A guest that got an output has shown what it does; how it ends then is its own business.
+            if not self._trace.got_output or not (end.by_itself or end.kind == "time-limit"):
+                return self._make(
+                    "unknown",
+                    reason=f"in the trace {how} before it got an output",
+                    remedy="see `lading trace`: does it need arguments, directories, models or more time?",
+                    warnings=warnings,
+                )
+            warnings = (*warnings, f"in the trace {how}")
         if not self._trace.complete:
             return self._make(
                 "unknown",

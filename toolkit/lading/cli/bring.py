@@ -90,6 +90,7 @@ def _document(result: Deployed, watcher: _Shown) -> dict[str, Any]:
         "device": result.device,
         "ok": result.ok,
         "checked": result.checked,
+        "check": result.verdict.to_json() if result.verdict else None,
         "push": push_document(result.push) if result.push else None,
         "run": run_document(result.run, watcher.output(result.device)) if result.run else None,
         "error": result.error.to_json() if result.error else None,

@@ -166,6 +166,11 @@ class Trace:
     missing_env: tuple[str, ...] = ()
     engine: str = ""
 
+    @property
+    def got_output(self) -> bool:
+        """Whether the guest read an output."""
+        return any(c.outcome == "success" and c.function.startswith("get_output") for c in self.calls)
+
     def to_json(self) -> dict[str, Any]:
         """The document, with its schema."""
         return {

@@ -45,6 +45,7 @@ def record(
     time_s: float = TIME_S,
     project_dir: Path | None = None,
     command: RunnerCommand | None = None,
+    run_without_nn: bool = True,
 ) -> Trace:
     """Run a guest on the recorder and write down its wasi-nn calls.
 
@@ -56,6 +57,7 @@ def record(
         time_s: how long it may take.
         project_dir: whose firmware profiles count as well.
         command: starts another runner than the Python host.
+        run_without_nn: also run a module that imports nothing of wasi-nn, of which there is nothing to record.
 
     Returns:
         The trace; a guest that failed has one too, and its end says how.
@@ -72,7 +74,10 @@ def record(
             f"{subject.module.name}: {error.message}", remedy=error.remedy, details=error.details
         ) from error
     if needs["kind"] != "core":
-        return _untraced(subject, needs)
+        message = "this is a WebAssembly component; calls are recorded of core modules"
+        return _trace(subject, needs, [], {}, End("not-loadable", 126, "component", message), "")
+    if not needs["nn_modules"] and not run_without_nn:
+        return _trace(subject, needs, [], {}, End("exit", 0, "not-run", "the module imports no wasi-nn"), "")
     events: list[dict[str, Any]] = []
 
     def run(spec: RunSpec, told: list[dict[str, Any]], *, again: bool = False) -> RunResult:
@@ -225,10 +230,3 @@ def _model(event: Mapping[str, Any], keep: Path) -> TracedModel:
         int8=event["int8"],
         state=event["state"],
     )
-
-
-def _untraced(subject: Subject, needs: Mapping[str, Any]) -> Trace:
-    """A component: its needs are known, its calls are not."""
-    message = "this is a WebAssembly component; calls are recorded of core modules"
-    end = End("not-loadable", 126, "component", message)
-    return _trace(subject, needs, [], {}, end, "")

@@ -24,15 +24,21 @@ def deploy(
         typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Deploy also where the check does not know whether it works.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Answer:
     """Pack, check, push and run: the whole way from a project to answers on a device.
 
+    What the check says will not work on the device's firmware is not sent (see `lading check`).
     The old release stays current unless the new one is complete and its golden vectors and smoke runs are right.
     Several devices are served at the same time, each with a result of its own.
     """
     from lading.cli.bring import bring
 
-    options = DeployOptions(run=not no_run, force=force, keep=keep, dry_run=dry_run)
+    options = DeployOptions(
+        run=not no_run, force=force, keep=keep, dry_run=dry_run, check=True, allow_unknown=allow_unknown
+    )
     return bring(project, devices, options, tensors=tensors, as_json=as_json)
