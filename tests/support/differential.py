@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ from lading.trace.record import (
 from lading.trace.subject import Subject
 from lading_agent.nn.facts import ModelFacts, read_model
 from lading_agent.runs.spec import DirSpec, ModelSpec, RunSpec
-from tests.support import branching
+from tests.support import branching, recordings
 from tests.support.forked import ForkServer, Ran
 
 if TYPE_CHECKING:
@@ -212,12 +212,36 @@ def elsewhere_cases() -> Iterator[Case]:
         yield Case(f"wamr_style-{model}", style, (f"models/{model}.tflite", "1", "8", "8", "1"))
 
 
+def recorded_cases() -> Iterator[tuple[Case, tuple[ModelSpec, ...], bool]]:
+    """Every conversation of the recordings of real runtimes, once; with models by name, and whether there is a backend.
+
+    Model paths are relative to the matrix's folder.
+    """
+    seen = set()
+    for recording in recordings.PROFILES:
+        for recorded in recordings.cases(recording):
+            how = recordings.start(recorded)
+            path = GUESTS / f"{how.guest}.wasm"
+            key = (how.guest, how.args, how.preopen, how.backend, json.dumps(how.models))
+            if key in seen or not path.exists():
+                continue
+            seen.add(key)
+            named = tuple(ModelSpec(m["name"], m["path"], target=m.get("target", "cpu")) for m in how.models)
+            yield (
+                Case(recorded.name.replace("/", "-"), path.read_bytes(), how.args, preopen=how.preopen),
+                named,
+                how.backend,
+            )
+
+
 @dataclass
 class Figures:
     """What a matrix came to."""
 
     pairs: int = 0
-    calls: int = 0
+    traced: int = 0
+    """Guests with their models."""
+    profiles: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     disagreements: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -286,6 +310,8 @@ class Matrix:
 
     def compare(self, case: Case, model: Model | None, *, models: Sequence[ModelSpec] = ()) -> None:
         """One guest on all firmwares."""
+        self.figures.traced += 1
+        self.figures.profiles = len(self.profiles)
         subject = self.subject(case, model, models=models)
         trace = self.trace(subject)
         label = case.name + (f" [{model.name}]" if model else "")
@@ -351,6 +377,22 @@ def run_matrix(part: int = 0, parts: int = 1, *, only: str = "") -> Figures:
     return figures
 
 
+def run_recorded(part: int = 0, parts: int = 1, *, only: str = "") -> Figures:
+    """Conversations of the recordings, on every firmware."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="differential-") as folder, ForkServer() as server:
+        matrix = Matrix(server, Path(folder))
+        shutil.copy(MODELS / "digits_f32.tflite", matrix.root)
+        for n, (case, named, backend) in enumerate(recorded_cases()):
+            if n % parts != part or only not in case.name or not backend:
+                continue
+            models = [replace(m, path=str(matrix.root / m.path)) for m in named if (matrix.root / m.path).exists()]
+            matrix.compare(case, None, models=models)
+        figures = matrix.figures
+    figures.seconds = time.monotonic() - began
+    return figures
+
+
 def stream_case() -> Case:
     """The streaming example."""
     return Case("stream", (STREAM / "stream.wasm").read_bytes())
@@ -371,10 +413,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", default="0/1", help="every M-th pair from N on")
     parser.add_argument("--only", default="", help="guests and models that have this in their name")
+    parser.add_argument("--recorded", action="store_true", help="the conversations of the recordings instead")
     parser.add_argument("--most", type=int, default=60, help="how many disagreements are printed")
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
-    figures = run_matrix(part, parts, only=options.only)
+    figures = (run_recorded if options.recorded else run_matrix)(part, parts, only=options.only)
     sys.stdout.write(figures.text(options.most) + "\n")
     sys.stdout.write(
         json.dumps(

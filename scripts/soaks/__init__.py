@@ -1,0 +1,1 @@
+"""Whole matrices, too long for every test run."""
