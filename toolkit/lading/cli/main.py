@@ -9,7 +9,7 @@ import typer
 
 from lading import __version__
 from lading.cli import streams
-from lading.cli.answer import CannotWrite, write_json
+from lading.cli.answer import CannotWrite
 from lading.cli.help import Verb
 from lading.cli.invocation import INVOCATION, guest_verb, split
 from lading.cli.screen import Screen
@@ -36,7 +36,8 @@ from lading.cli.verbs import (
     targets,
     trace,
 )
-from lading.errors import LadingError, UsageError
+from lading.cli.wrong_use import WrongUse, say_wrong_use
+from lading.errors import LadingError
 
 APP = typer.Typer(
     name="lading",
@@ -51,8 +52,6 @@ PROJECT = "Project and bundle"
 DEVICE = "Device"
 KNOWLEDGE = "Boards and firmwares"
 LOCAL = "This machine"
-
-WRONG_USE = 2
 
 
 def _version(wanted: bool) -> None:
@@ -114,27 +113,14 @@ def main() -> None:
     streams.prepare()
     words, INVOCATION.guest_args = split(sys.argv[1:])
     try:
-        APP(args=words)
-    except SystemExit as end:
-        if end.code != WRONG_USE or INVOCATION.answered:
-            raise
-        if "--json" in words:
-            _say_wrong_use(words)
-        raise SystemExit(LadingError.run_status if guest_verb(words) else WRONG_USE) from None
+        status = typer.main.get_command(APP).main(args=words, prog_name="lading", standalone_mode=False)
+    except WrongUse as wrong:
+        status = say_wrong_use(wrong, words)
     except OSError as error:  # what a verb meets it says itself: this is a help text that nobody takes
         if not isinstance(error, BrokenPipeError):
             Screen().error(CannotWrite(1, error))
         for stream in (sys.stdout, sys.stderr):
             streams.abandon(stream)
-        status = LadingError.run_status if guest_verb(words) else LadingError.exit_status
-        raise SystemExit(0 if isinstance(error, BrokenPipeError) else status) from None
-
-
-def _say_wrong_use(words: list[str]) -> None:
-    """The document of a call that the option parser refused; it has said on standard error what is wrong."""
-    verb = [word for word in words if not word.startswith("-")][:1] or ["lading"]
-    if verb == ["golden"] and "record" in words:
-        verb.append("record")
-    command = " ".join(["lading", *verb]) if verb != ["lading"] else "lading"
-    error = UsageError(f"wrong use of `{command}`", remedy=f"see standard error, and `{command} --help`")
-    write_json({"schema": f"lading.{'-'.join(verb)}/1", "error": error.to_json()})
+        failed = LadingError.run_status if guest_verb(words) else LadingError.exit_status
+        status = 0 if isinstance(error, BrokenPipeError) else failed
+    raise SystemExit(status)
