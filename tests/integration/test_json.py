@@ -142,14 +142,21 @@ def test_errors_are_documents_too(
 def test_wrong_use_is_2(lading: Lading, board: str, words: tuple[str, ...]) -> None:
     done = lading(*(board if word == "BOARD" else word for word in words), expect=2)
     assert done.stdout == b""
-    assert "Usage:" in done.err
+    _two_lines(done.err, words[0])
 
 
 @pytest.mark.parametrize(
     "words", [("run",), ("run", "x", "--colour"), ("emulate",), ("emulate", "--threads", "-1", "x")]
 )
 def test_wrong_use_of_what_stands_in_for_a_guest_is_125(lading: Lading, words: tuple[str, ...]) -> None:
-    assert "Usage:" in lading(*words, expect=125).err
+    _two_lines(lading(*words, expect=125).err, words[0])
+
+
+def _two_lines(err: str, verb: str) -> None:
+    first, second = err.splitlines()
+    assert first.startswith(f"lading: error: lading {verb}: ")
+    assert second.startswith(f"  remedy: lading {verb} ")
+    assert second.endswith(f"`lading {verb} --help` says more")
 
 
 @pytest.mark.parametrize("words", [("status", "--json"), ("gc", "x", "--keep", "0", "--json")])
@@ -160,7 +167,7 @@ def test_wrong_use_is_a_document_too(lading: Lading, words: tuple[str, ...]) -> 
 
 
 def test_an_unknown_verb_is_2_and_no_verb_shows_help(lading: Lading) -> None:
-    assert "No such command" in lading("deplyo", expect=2).err
+    assert "no such command 'deplyo'" in lading("deplyo", expect=2).err
     assert "deploy" in lading(expect=None).out
 
 
