@@ -28,6 +28,9 @@ BASE: Final = "lading-litert"
 
 TIME_S: Final = 60.0
 
+MEMORY: Final = 2 * 1024**3
+"""Bytes that guest and models may take while they are watched, where the app says nothing of its own."""
+
 OTHER_HANDLES: Final = 0x5EED0000
 _HANDLES: Final = ("graph-out", "context-out")
 
@@ -155,7 +158,7 @@ def recording_spec(
         env=dict(subject.env),
         dirs=subject.dirs,
         models=subject.models,
-        limits=Limits(time_s=time_s, graphs=256, contexts=256),
+        limits=Limits(time_s=time_s, memory_bytes=subject.memory_bytes or MEMORY),
         trace={"mode": "record", "modules": modules, "keep": keep},
     )
 
