@@ -84,6 +84,8 @@ class _Push:
         there = self._releases.read(self._bill.release)
         if there is None or there.state != INSTALLED or there.variant != self._variant:
             return False
+        if self._releases.bill_bytes(self._bill.release) != self._bill_bytes:
+            return False
         return not missing(self._layout, self._blobs)
 
     def look(self, force: bool) -> Dict[str, Any]:

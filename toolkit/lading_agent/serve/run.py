@@ -15,6 +15,7 @@ from lading_agent.runs import supervise
 from lading_agent.serve.apps import which_app
 from lading_agent.serve.device import STDIN_WINDOW, Served
 from lading_agent.serve.specs import run_spec
+from lading_agent.store.blobs import is_intact
 from lading_agent.store.durable import make_dirs
 from lading_agent.store.releases import Release, Releases, in_use
 from lading_agent.wire.frames import DATA, STDERR, STDOUT, TENSOR
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from lading_agent.serve.exchange import Exchange
 
 ATTEMPTS = 3
+DOUBTED_BYTES = 32 * 1024 * 1024
+"""How much content is read again after a guest ended with another status than 0."""
 STDIN_CHUNK = STDIN_WINDOW // 4
 
 
@@ -41,7 +44,24 @@ def run(served: Served, exchange: Exchange) -> Dict[str, Any]:
         spec = _spec(served, exchange, bill, release)
         exchange.event("started", app=app, release=release.id, variant=release.variant)
         result = _supervised(served, exchange, spec)
+        if result.status:
+            _tell_damage(served, exchange, release, result)
         return {"app": app, "release": release.id, **result.to_json()}
+
+
+def _tell_damage(served: Served, exchange: Exchange, release: Release, result: RunResult) -> None:
+    """A run that went wrong may owe it to a medium that lost a bit: content that is not what it was is named.
+
+    A guest that ended by itself may mean its status: then not more is read than a moment bears.
+    """
+    if result.outcome == "exit" and sum(release.blobs.values()) > DOUBTED_BYTES:
+        return
+    for digest in release.blobs:
+        if exchange.cancelled:
+            return
+        if not is_intact(served.layout, digest):
+            text = f"content of {release.app} {release.id} is damaged on the device ({digest}): push it with --force"
+            exchange.event("log", level="error", text=text)
 
 
 def _hold(served: Served, releases: Releases, asked: Optional[str], stack: contextlib.ExitStack) -> Release:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import threading
 from queue import Queue
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.errors import AgentError
-from lading_agent.store.durable import sync_dir
+from lading_agent.store.durable import make_way, sync_dir
 
 if TYPE_CHECKING:
     from lading_agent.store.layout import Layout
@@ -37,7 +38,7 @@ def has_blob(layout: Layout, digest: str, size: int) -> bool:
         info = layout.blob(digest).lstat()
     except FileNotFoundError:
         return False
-    return info.st_size == size
+    return stat.S_ISREG(info.st_mode) and info.st_size == size
 
 
 def is_intact(layout: Layout, digest: str) -> bool:
@@ -47,7 +48,7 @@ def is_intact(layout: Layout, digest: str) -> bool:
             hasher = hashlib.sha256()
             for chunk in iter(lambda: file.read(CHUNK), b""):
                 hasher.update(chunk)
-    except FileNotFoundError:
+    except OSError:  # missing, or a medium that gives it back no more
         return False
     return f"sha256:{hasher.hexdigest()}" == digest
 
@@ -193,6 +194,7 @@ class Receiver:
             raise self._failure
         for digest in self._whole:
             self._steps.reach("blob-rename")
+            make_way(self._layout.blob(digest), self._layout.scratch())
             self._layout.part(digest).rename(self._layout.blob(digest))
         if self._whole:
             self._steps.reach("blobs-sync")

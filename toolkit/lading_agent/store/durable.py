@@ -50,6 +50,7 @@ def replace_file(path: Path, data: bytes, scratch: Path) -> None:
         scratch: a name on the same file system that nobody else uses.
     """
     write_file(scratch, data)
+    make_way(path, scratch.with_name(f"{scratch.name}-way"))
     scratch.rename(path)
     sync_dir(path.parent)
 
@@ -64,6 +65,12 @@ def remove_tree(path: Path, scratch: Path) -> None:
     path.rename(scratch)
     sync_dir(path.parent)
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_way(path: Path, scratch: Path) -> None:
+    """Move a directory that stands where a file or a link belongs, which no rename could replace."""
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path, scratch)
 
 
 def remove_any(path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Dict, Final, Iterator, List, Mapping, Opt
 
 from lading_agent.bill import Bill, BillError
 from lading_agent.errors import AgentError
-from lading_agent.store.durable import replace_file, replace_json, sync_dir
-from lading_agent.store.layout import RELEASE_ID, Layout
+from lading_agent.store.durable import make_way, replace_file, replace_json, sync_dir
+from lading_agent.store.layout import DIGEST, RELEASE_ID, Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +69,12 @@ class Releases:
         path = self._layout.release(self.app, release_id) / "release.json"
         try:
             doc = json.loads(path.read_bytes())
-            if doc["schema"] != SCHEMA or doc["release"] != release_id:
+            if doc["schema"] != SCHEMA or doc["release"] != release_id or not _are_blobs(doc["blobs"]):
                 return None
             return Release(
                 self.app, release_id, doc["variant"], doc["state"], dict(doc["blobs"]), str(doc["installed_at"])
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def installed(self) -> List[Release]:
@@ -126,10 +126,17 @@ class Releases:
         """The current release.
 
         Raises:
-            AgentError: ``no-such-app``.
+            AgentError: ``no-such-app``, or ``no-such-release`` where the app is there and its current release is not.
         """
         current = self.current()
         found = self.read(current) if current else None
+        others = self.installed() if found is None else []
+        if others:
+            raise AgentError(
+                "no-such-release",
+                f"the current release of {self.app} is gone or damaged on the device",
+                f"push it again, or roll back to one of: {', '.join(r.id for r in others)}",
+            )
         if found is None:
             raise AgentError("no-such-app", f"{self.app} is not on the device", "push it first")
         return found
@@ -171,11 +178,19 @@ class Releases:
                 "push it again with --force, or roll back",
             ) from error
 
+    def bill_bytes(self, release_id: str) -> bytes:
+        """The bill of a release as it lies there; nothing where none does."""
+        try:
+            return (self._layout.release(self.app, release_id) / "bill.json").read_bytes()
+        except OSError:
+            return b""
+
     def switch(self, release_id: str, steps: Steps) -> None:
         """Make a release current. A power cut leaves the old one or the new one."""
         link = self._layout.scratch()
         steps.reach("switch-link")
         link.symlink_to(f"releases/{release_id}")
+        make_way(self._layout.current(self.app), self._layout.scratch())
         steps.reach("switch-rename")
         link.rename(self._layout.current(self.app))
         steps.reach("switch-sync")
@@ -195,9 +210,9 @@ class Releases:
             return []
         entries: List[Dict[str, Any]] = []
         for line in lines[-HISTORY_LENGTH:]:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 entry = json.loads(line)
-                if isinstance(entry, dict) and isinstance(entry.get("release"), str):
+                if isinstance(entry, dict) and _is_release(entry.get("release")):
                     entries.append(entry)
         return entries
 
@@ -212,9 +227,9 @@ class Releases:
         """The releases that gc leaves alone."""
         try:
             doc = json.loads((self._dir / "pins").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return []
-        return [p for p in doc if isinstance(p, str)] if isinstance(doc, list) else []
+        return [p for p in doc if _is_release(p)] if isinstance(doc, list) else []
 
     def pin(self, release_id: str, pinned: bool) -> None:
         """Pin a release, or let go of it."""
@@ -227,6 +242,14 @@ class Releases:
 
     def _entries(self) -> List[Tuple[str, str]]:
         return [(entry["release"], str(entry.get("action"))) for entry in self.history()]
+
+
+def _is_release(value: Any) -> bool:
+    return isinstance(value, str) and RELEASE_ID.fullmatch(value) is not None
+
+
+def _are_blobs(value: Any) -> bool:
+    return isinstance(value, dict) and all(DIGEST.fullmatch(d) and type(n) is int for d, n in value.items())
 
 
 @contextlib.contextmanager
