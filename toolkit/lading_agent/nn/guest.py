@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lading_agent.runs.spec import RunSpec
 
 PAGE = 65536
+IN_THE_GUEST = "error while executing at wasm backtrace"
+"""How the engine begins an error that is the guest's own doing and yet no trap to it."""
 WASI = "wasi_snapshot_preview1"
 CORE = b"\0asm\x01\0\0\0"
 COMPONENT = b"\0asm\x0d\0\x01\0"
@@ -274,6 +276,16 @@ class Guest:
                     "build the guest as a command (with main)",
                 )
             )
+        if exports["_start"].params:
+            raise RunEnds(
+                End(
+                    "not-loadable",
+                    self._status("not_loadable"),
+                    "not-loadable",
+                    "the module's function _start takes parameters: it is not a program's",
+                    "build the guest as a command (with main)",
+                )
+            )
         memory = exports.get("memory")
         if not isinstance(memory, wasmtime.MemoryType):
             return
@@ -302,6 +314,16 @@ class Guest:
         limit = self._spec.limits.memory_bytes
         if limit is not None and "memory" in text and "limit" in text:
             return _memory_limit("the module needs more memory at its start", limit)
+        if "out of memory" in text:
+            return End(
+                "failed",
+                125,
+                "out-of-memory",
+                f"the wasm engine is out of memory: {' '.join(text.split())[:300]}",
+                "raise the memory limit (--max-memory), or make the guest use less",
+            )
+        if text.startswith(IN_THE_GUEST):  # what the guest asked of WASI was more than a host gives anybody
+            return End("trap", self._status("trap"), "trap", text.splitlines()[-1].strip()[:500])
         return End("failed", 125, "engine-failed", " ".join(text.split())[:500])
 
     def _status(self, kind: str) -> int:

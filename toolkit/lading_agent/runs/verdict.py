@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 HOST_FAILED = 125
 CANNOT_RUN = 126
 
-_MEMORY_WORDS = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"out of memory", b"Out of memory")
+_MEMORY_WORDS = (
+    b"bad_alloc",
+    b"MemoryError",
+    b"Cannot allocate memory",
+    b"out of memory",
+    b"Out of memory",
+    b"memory allocation of",
+)
 
 _DOING = {
     "start": "starting the runner",
@@ -26,6 +33,15 @@ _DOING = {
     "golden": "comparing golden vectors",
     "end": "ending the run",
 }
+
+_DIED = {
+    "load": "in load: reading a model",
+    "init": "in init_execution_context: preparing a model",
+    "set_input": "in set_input",
+    "compute": "in compute: an inference",
+    "get_output": "in get_output",
+}
+"""What a runner was doing that did not hang, but died of it."""
 
 _INTERPRETER = ("load", "init", "set_input", "compute", "get_output")
 """Phases in which the guest waits for the interpreter."""
@@ -94,6 +110,7 @@ def died(
         return RunResult("failed", HOST_FAILED, "runner-failed", "the runner's report has no end", "", metrics)
     if killed_for == "stopped":
         return RunResult("failed", HOST_FAILED, "stopped", f"stopped while {doing}", "", metrics)
+    doing = _DIED.get(phase, doing)
     if returncode < 0:
         return _died_by_signal(spec, -returncode, doing, stderr_tail, metrics)
     if _memory_was_short(stderr_tail, None):
