@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lading import datafiles
 from lading.errors import DataFileError
-from lading.units import Size, format_size, parse_size
+from lading.units import Size, format_memory, format_size, parse_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,6 +184,16 @@ def test_sizes_are_shown_in_round_units() -> None:
         "1.5 kB",
         "39.8 MB",
         "5000.0 GB",
+    ]
+
+
+def test_memory_is_shown_in_the_units_it_is_made_in() -> None:
+    assert [format_memory(n) for n in (0, 1023, 1536, 512 * 2**20, 8 * 2**30)] == [
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "512 MiB",
+        "8 GiB",
     ]
 
 

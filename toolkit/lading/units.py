@@ -55,3 +55,14 @@ def format_size(octets: float) -> str:
         if octets < 1000 or unit == "GB":
             return f"{octets:.1f} {unit}"
     raise AssertionError
+
+
+def format_memory(octets: float) -> str:
+    """Memory for people: ``512 MiB``, ``1.5 GiB`` (powers of 1024, as memory is made)."""
+    if octets < 1024:
+        return f"{octets:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        octets /= 1024
+        if octets < 1024 or unit == "GiB":
+            return f"{octets:.4g} {unit}"
+    raise AssertionError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lading.cli.screen import counted, duration
-from lading.units import format_size
+from lading.units import format_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,5 +65,5 @@ def metrics_line(metrics: Mapping[str, Any]) -> str:
     if metrics.get("inferences"):
         parts.append(counted(metrics["inferences"], "inference"))
     if metrics.get("peak_memory_bytes"):
-        parts.append(f"peak memory {format_size(metrics['peak_memory_bytes'])}")
+        parts.append(f"peak memory {format_memory(metrics['peak_memory_bytes'])}")
     return " · ".join(parts)

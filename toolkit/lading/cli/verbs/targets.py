@@ -9,7 +9,7 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
-from lading.units import format_size
+from lading.units import format_memory, format_size
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
@@ -31,7 +31,7 @@ def list_(as_json: Json = False) -> Answer:
                 t.id,
                 t.title,
                 t.architecture,
-                _size(t.memory_bytes),
+                _memory(t.memory_bytes),
                 _size(t.storage_bytes),
                 t.profiles[0] + (f" and {len(t.profiles) - 1} more" if len(t.profiles) > 1 else ""),
             ]
@@ -63,8 +63,8 @@ def show(
             ["processor", f"{cpu.soc or 'unknown'}, {cpu.cores} × {cpu.core or 'core'}{clock}"],
             ["architecture", found.architecture],
             ["features", ", ".join(cpu.features) or "–"],
-            ["memory", _size(found.memory_bytes)],
-            ["memory for a run", _size(found.run_memory_bytes)],
+            ["memory", _memory(found.memory_bytes)],
+            ["memory for a run", _memory(found.run_memory_bytes)],
             ["storage", f"{found.table.storage.kind}, {_size(found.storage_bytes)}"],
             *(["accelerator", f"{a.kind}: {a.name}"] for a in found.table.accelerator),
             *(["reached by", _transport(t)] for t in found.resolved()["transports"]),
@@ -81,6 +81,10 @@ def show(
 
 def _size(size: int | None) -> str:
     return format_size(size) if size is not None else "–"
+
+
+def _memory(size: int | None) -> str:
+    return format_memory(size) if size is not None else "–"
 
 
 def _transport(transport: dict[str, object]) -> str:
