@@ -1,0 +1,111 @@
+"""`lading trace`, `lading check` and the check before a deploy, by the real command."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import wasmtime
+
+from tests.support import wat_guests
+from tests.support.differential import GUESTS, MODELS
+from tests.support.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.command import Lading
+
+
+def test_the_matrix_of_the_digits_example(lading: Lading, tmp_path: Path) -> None:
+    junit = tmp_path / "check.xml"
+    document = lading.json("check", EXAMPLES / "digits", "--on", "all", "--junit", junit)
+    rows = {v["profile"]: v for v in document["verdicts"]}
+    assert rows["lading-litert"]["verdict"] == "ok"
+    assert rows["wasmedge-0.17"]["at"] == {"step": 3, "call": "set_input"}
+    assert rows["wasmedge-0.17"]["errno"] == {"name": "invalid_argument", "number": 1}
+    assert document["schema"] == "lading.check/1"
+    assert len(ET.parse(junit).getroot()[0]) == len(rows)
+    table = lading("check", EXAMPLES / "digits", "--on", "all").out.splitlines()
+    assert len(table) == len(rows) + 2, "a heading, one row a profile, the counts"
+
+
+def test_what_is_required_decides(lading: Lading) -> None:
+    digits = EXAMPLES / "digits"
+    lading("check", digits, "--on", "all", "--require", "all", expect=1)
+    lading("check", digits, "--on", "all", "--require", "lading-litert,lading-tflite-runtime")
+    done = lading("check", digits, "--on", "wasmedge-0.17", expect=1)
+    assert "remedy: convert the model" in done.out
+    lading("check", digits, "--on", "tflm-int8", expect=1)
+    lading("check", digits, "--on", "tflm-int8", "--allow-unknown")
+    lading("check", digits, "--on", "nothing", expect=2)
+
+
+def test_a_bundle_is_checked_as_the_project_was(lading: Lading, digits_bundle: Path) -> None:
+    document = lading.json("check", digits_bundle, "--on", "wamr-2.4,lading-litert")
+    assert [v["verdict"] for v in document["verdicts"]] == ["fails", "ok"]
+
+
+def test_a_bare_module_with_its_arguments(lading: Lading) -> None:
+    calls = ("L:f=models/x_f32.tflite", "I:g=0", "S:c=0,i=0,t=1,d=1x4,n=16", "C:c=0", "G:c=0,i=0,max=16")
+    words = (GUESTS / "nnx.wasm", "--on", "wasmedge-main", "--dir", f"{MODELS.parent}::.", "--", *calls)
+    assert "1 ok" in lading("check", *words).out
+
+
+def test_a_trace_is_one_document(lading: Lading, tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    document = lading.json("trace", EXAMPLES / "digits", "-o", file)
+    assert document["schema"] == "lading.trace/1"
+    assert document["numbering"]["name"] == "spec-new"
+    assert document["end"]["status"] == 0
+    assert "accuracy" in document["x-stdout"]
+    assert json.loads(file.read_text())["calls"] == document["calls"]
+
+
+def test_damaged_input_is_one_sentence(lading: Lading, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wasm"
+    bad.write_bytes(b"\0asm\1\0\0\0\x01\xff\xff\xff\xff\x7f")
+    for verb in (("check", bad, "--on", "all"), ("trace", bad)):
+        done = lading(*verb, expect=2)
+        assert done.err.startswith("lading: error: ")
+        assert "Traceback" not in done.err
+
+
+def test_deploy_refuses_what_the_check_says_will_not_work(lading: Lading, digits: Path, store: Path) -> None:
+    device = f"emulated://raspberry-pi-4b?firmware=wasmedge-0.17&state={store}"
+    done = lading("deploy", digits, device, expect=1)
+    assert "the check says: fails on wasmedge-0.17: set_input (call 3): invalid_argument (1)" in done.err
+    assert lading.json("status", device)["apps"] == {}
+    document = json.loads(lading("deploy", digits, device, "--json", expect=1).stdout)
+    assert document["devices"][0]["error"]["code"] == "check-refused"
+    assert document["devices"][0]["checked"] is True
+
+
+def test_a_model_under_another_name_is_found_before_anything_is_sent(lading: Lading, digits: Path, board: str) -> None:
+    another_guest(digits, wat_guests.hoards_contexts("another"))
+    done = lading("deploy", digits, board, "--no-run", expect=1)
+    assert "load_by_name (call 1): not_found" in done.err
+
+
+def test_a_guest_that_ends_before_it_shows_anything_is_refused_unless_the_user_allows_it(
+    lading: Lading, digits: Path, board: str
+) -> None:
+    trapping = '(module (import "wasi_ephemeral_nn" "compute" (func (param i32) (result i32)))'
+    another_guest(digits, bytes(wasmtime.wat2wasm(f'{trapping} (func (export "_start") unreachable))')))
+    done = lading("deploy", digits, board, "--no-run", expect=1)
+    assert "unknown on lading-litert" in done.err
+    assert "--allow-unknown" in done.err
+    lading("deploy", digits, board, "--no-run", "--allow-unknown")
+
+
+def test_a_guest_without_wasi_nn_is_not_run_before_it_is_deployed(lading: Lading, digits: Path, board: str) -> None:
+    another_guest(digits, wat_guests.spins())
+    assert "checked: ok on lading-litert" in lading("deploy", digits, board, "--no-run").err
+
+
+def another_guest(project: Path, module: bytes) -> None:
+    """Put another guest into the digits project, without the smoke run that is not for it."""
+    (project / "digits.wasm").write_bytes(module)
+    toml = (project / "lading.toml").read_text()
+    (project / "lading.toml").write_text(toml[: toml.index("[[smoke]]")])
