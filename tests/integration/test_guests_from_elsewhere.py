@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from tests.support.runs import run, run_module
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.command import Lading
 
 GUESTS = ROOT / "tests" / "guests"
 MODELS = EXAMPLES / "digits" / "models"
@@ -70,3 +73,42 @@ def test_rust_crate_0_5_on_a_host_of_its_time(classification: EmulateOptions) ->
     ran = run(replace(spec, personality={**spec.personality, "abi": abi}))
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.endswith(best_classes())
+
+
+CALLS = [
+    # What is asked of a guest that was written to try real runtimes, and the errno that the default host answers.
+    ("L:f=digits_f32.tflite", 0),
+    ("I:g=0", 0),
+    ("S:c=0,t=1,d=1x8x8x1,n=256,fill=imgf", 0),
+    ("C:c=0", 0),
+    ("G:c=0,i=0,max=40", 0),
+    ("G:c=0,i=0,max=8", 7),
+    ("G:c=7,i=0,max=40", 1),
+    ("G:c=0,out=end-4,max=40", 1),
+    ("S:c=0,t=1,d=1x8x8x1,n=255", 1),
+    ("S:c=0,t=9,d=1x8x8x1,n=256", 1),
+    ("S:c=0,i=3,t=1,d=1x8x8x1,n=256", 1),
+    ("S:c=0,t=1,d=1x8x8x1,n=256,vptr=end-8", 1),
+    ("S:c=0,t=1,d=1x8x8x1,n=256,pad=11259375", 0),
+    ("I:g=9", 1),
+    ("L:f=@empty", 1),
+    ("L:f=@garbage:100", 1),
+    ("L:f=@magic:5000", 1),
+    ("L:f=digits_f32.tflite,enc=77", 2),
+    ("L:f=digits_f32.tflite,tgt=9", 1),
+    ("L:f=digits_f32.tflite,gout=end-2", 1),
+    ("L:f=digits_f32.tflite,blen=4294967295", 1),
+    ("L:f=digits_f32.tflite,nb=2", 1),
+    ("N:name=digits", 8),
+]
+
+
+def test_a_guest_that_tries_runtimes(lading: Lading) -> None:
+    module = ROOT / "tests" / "data" / "recordings" / "guests" / "nnx.wasm"
+    models = ROOT / "tests" / "data" / "models"
+    done = lading("emulate", module, "--dir", f"{models}::.", "--", *(call for call, _ in CALLS))
+    answers = [json.loads(line[1:]) for line in done.out.splitlines()]
+    asked = [answer["call"] for answer in answers if "call" in answer]
+    errnos = [answer["errno"] for answer in answers if "errno" in answer]
+    assert list(zip(asked, errnos, strict=True)) == CALLS
+    assert done.err.count("[host]") >= sum(errno != 0 for _, errno in CALLS), "the host's log says why"
