@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple
@@ -323,7 +324,7 @@ class Guest:
                 "raise the memory limit (--max-memory), or make the guest use less",
             )
         if text.startswith(IN_THE_GUEST):  # what the guest asked of WASI was more than a host gives anybody
-            return End("trap", self._status("trap"), "trap", text.splitlines()[-1].strip()[:500])
+            return End("trap", self._status("trap"), "trap", re.sub(r"^\d+: ", "", text.splitlines()[-1].strip())[:500])
         return End("failed", 125, "engine-failed", " ".join(text.split())[:500])
 
     def _status(self, kind: str) -> int:

@@ -115,7 +115,9 @@ class Server:
             if error.code != "lock-held":
                 raise
         except OSError as error:
-            raise from_os_error(error, "the start-up sweep failed") from error
+            failure = from_os_error(error, "the start-up sweep failed")
+            if failure.code != "no-space":  # a full device must still say so, and let itself be cleared
+                raise failure from error
 
     def _greet(self) -> bool:
         self._reader.skip_to_magic()

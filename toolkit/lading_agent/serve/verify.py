@@ -90,7 +90,8 @@ def _mismatch_text(bill: Bill, report: Dict[str, Any]) -> str:
         return f"{what} of {bill.app.name} came out wrong on the device"
     tolerance, unit = mismatch.get("tolerance"), str(mismatch.get("unit") or "")
     if isinstance(tolerance, float):
-        tolerance, unit = f"{tolerance:g}", unit.rstrip("s") if tolerance == 1 else unit
+        unit = unit.rstrip("s") if tolerance == 1.0 else unit
+        tolerance = f"{tolerance:g}"
     return (
         f"{what} came out wrong on the device: tensor {mismatch.get('tensor')}{mismatch.get('index')} "
         f"is {mismatch.get('got')}, expected {mismatch.get('expected')} "

@@ -49,7 +49,12 @@ def replace_file(path: Path, data: bytes, scratch: Path) -> None:
         data: its new content.
         scratch: a name on the same file system that nobody else uses.
     """
-    write_file(scratch, data)
+    try:
+        write_file(scratch, data)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
     make_way(path, scratch.with_name(f"{scratch.name}-way"))
     scratch.rename(path)
     sync_dir(path.parent)

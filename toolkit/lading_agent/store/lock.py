@@ -53,7 +53,9 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
             "monotonic": time.monotonic(),
         }
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(record).encode(), 0)
+        # On a full disk nobody is told who holds it; it is held all the same, so that room can be made.
+        with contextlib.suppress(OSError):
+            os.pwrite(fd, json.dumps(record).encode(), 0)
         try:
             yield
         finally:
@@ -113,10 +115,13 @@ def _held(record: Mapping[str, Any]) -> AgentError:
     told = _describe(record)
     owner = told["owner"] if isinstance(told["owner"], dict) else {}
     who = f"{owner.get('user') or 'somebody'}@{owner.get('host') or 'somewhere'} (process {owner.get('pid')})"
+    if not record:
+        who = "another client"
+    since = f" since {told['since']}" if told["since"] else ""
     doing = f", for {told['purpose']}" if told["purpose"] else ""
     return AgentError(
         "lock-held",
-        f"the device is locked by {who} since {told['since']}{doing}",
+        f"the device is locked by {who}{since}{doing}",
         "wait until it is done; the lock frees itself when its holder ends",
         told,
     )
