@@ -64,6 +64,7 @@ def measure(results: Mapping[str, ItemResult], module: str) -> dict[str, Any]:
         "functions": [
             name for name in PARAMETERS[LAYOUT_OF[module]] if _function_answers(results, f"function/{name}", name)
         ],
+        "untried_functions": [n for n in PARAMETERS[LAYOUT_OF[module]] if f"function/{n}" not in results],
         "link": _link(results),
         "wasm": {name: _loads(results, f"wasm/{name}") for name in features.NAMES},
         "statuses": _statuses(results),
@@ -80,7 +81,11 @@ def measure(results: Mapping[str, ItemResult], module: str) -> dict[str, Any]:
 
 def _function_answers(results: Mapping[str, ItemResult], key: str, name: str) -> bool:
     found = results.get(key)
-    return found is not None and any(c.function == name for c in found.calls)
+    if found is None:
+        return False
+    # A function that is missing traps, or keeps the module from starting: one that crashes the host is there.
+    crashed = found.reached and found.end is not None and found.end.outcome in ("abort", "segv")
+    return crashed or any(c.function == name for c in found.calls)
 
 
 def _loads(results: Mapping[str, ItemResult], key: str) -> bool | None:

@@ -111,12 +111,17 @@ def probe(
     results = explore(suite.presence(), runner, unsafe=unsafe, on_round=counter.asked)
     found = modules(results)
     results |= explore(cases_for(found), runner, unsafe=unsafe, on_round=counter.asked)
+    measured = measure(results, found[0]) if found else {}
+    if emulated and measured:
+        # What the profile leaves open is this machine's engine speaking, not the board's.
+        stated = (profile.get("wasm") or {}).get("features") or {}
+        measured["wasm"] = {k: v if k in stated else None for k, v in measured["wasm"].items()}
     known = firmware.load_all(project)
     return Probed(
         **{f: getattr(bare, f) for f in ("device", "emulated", "facts", "target", "profile", "unsafe")},
         results=results,
         modules=tuple(found),
-        measured=measure(results, found[0]) if found else {},
+        measured=measured,
         fits=tuple(fits(results, known, found, unsafe=unsafe, named=True)),
         runtime=runner.runtime,
         guests=counter.total,

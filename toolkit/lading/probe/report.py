@@ -106,6 +106,8 @@ def _structural(probed: Probed) -> dict[str, Any]:
     m = probed.measured
     found["modules"] = entry(m["modules"], "measured", "module/*: load answers")
     found["functions"] = entry(m["functions"], "measured", "function/*: linked, called, answered")
+    if m["untried_functions"]:
+        found["untried_functions"] = entry(m["untried_functions"], "measured", "not called: --unsafe calls them")
     found["wasi"] = entry(m["link"]["wasi"], "measured", "wasi/*: a guest prints through it")
     found["unknown_import"] = entry(m["link"]["unknown_import"], "measured", "import/unknown")
     found["wasm_features"] = entry(m["wasm"], "measured", "wasm/*: a module that uses it runs")

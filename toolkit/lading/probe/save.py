@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MOST_CHANGES: Final = 60
 """How many changes of a step are tried before what is left counts as unexplained."""
 
+_ENDS: Final = ("trap", "abort", "segv")
 _OWN: Final = ("id", "extends", "title", "summary", "provenance", "runtime", "schema", "crashes")
 
 
@@ -84,13 +85,15 @@ def save(probed: Probed, name: str, path: Path, project: Path | None = None) -> 
 def fitted(probed: Probed, base: FirmwareProfile) -> tuple[dict[str, Any], list[Difference]]:
     """The profile's document (whole, in the keys of its file) and what it does not explain."""
     document = plain(base)
+    _set_statuses(document, probed)
+    _set_link(document, probed)
     best = _Candidate(document, probed)
-    for change in (_set_statuses, _set_link, _set_limits, _set_codes, _set_functions):
+    for change in (_set_functions, _set_limits, _set_codes, _set_types):
         trial = copy.deepcopy(best.document)
         change(trial, probed)
         if trial != best.document:
             candidate = _Candidate(trial, probed)
-            if len(candidate.left) <= len(best.left):
+            if len(candidate.left) < len(best.left):
                 best = candidate
     given_up: set[str] = set()
     for _ in range(MOST_CHANGES):
@@ -184,7 +187,7 @@ def _traced(personality: Personality, marked: list[tuple[str, int]]) -> Personal
 def _outcome(document: dict[str, Any], seen: ItemResult) -> str | None:
     """The name of what was seen in an item's last call."""
     if seen.end is not None:
-        return seen.end.outcome if seen.end.outcome in ("trap", "abort", "segv") else None
+        return seen.end.outcome if seen.end.outcome in _ENDS else None
     return _errno_name(document, seen.calls[-1].errno) if seen.calls and seen.calls[-1].errno else None
 
 
@@ -231,15 +234,54 @@ def _set_codes(document: dict[str, Any], probed: Probed) -> None:
         for number in numbers:
             seen = probed.measured[table].get(str(number))
             outcome = known.answer(number)[0]
-            if not isinstance(seen, int) or document["abi"]["errno"].get(outcome) == seen:
+            if seen in (outcome, None) or document["abi"]["errno"].get(outcome) == seen:
                 continue
-            document[table]["codes"][str(number)] = _errno_name(document, seen)
+            if isinstance(seen, int) or seen in _ENDS:
+                name = seen if isinstance(seen, str) else _errno_name(document, seen)
+                document[table]["codes"][str(number)] = name
+
+
+_KINDS: Final = {
+    "f32": ("float32", False),
+    "f16": ("float16", False),
+    "f64": ("float64", False),
+    "u8": ("uint8", False),
+    "i8": ("int8", False),
+    "i16": ("int16", False),
+    "i32": ("int32", False),
+    "i64": ("int64", False),
+    "bool": ("bool", False),
+    "qu8": ("uint8", True),
+    "qi8": ("int8", True),
+}
+"""The echo models: numpy's name of the type, and whether it is quantized."""
+
+
+def _set_types(document: dict[str, Any], probed: Probed) -> None:
+    """The numbering of tensor types and how inputs pass, from what each type and code gave."""
+    numbering: dict[str, int] = probed.measured["tensor_types"]
+    names = {n: c for n, c in document["abi"]["tensor-types"].items() if c not in numbering.values()}
+    names = {n: c for n, c in names.items() if n not in numbering} | numbering
+    rules = []
+    for model, (tensor, quantized) in _KINDS.items():
+        for code, forms in probed.measured["inputs"].get(model, {}).items():
+            how = next((f["how"] for f in forms.values() if f.get("how") in ("copy", "quantize", "drop")), None)
+            if how is None:
+                continue
+            name = next((n for n, c in names.items() if c == int(code)), f"code-{code}")
+            names[name] = int(code)
+            rules.append({"tensor": tensor, "quantized": quantized, "guest": name, "how": how})
+    document["abi"]["tensor-types"] = dict(sorted(names.items(), key=lambda item: item[1]))
+    # What depends on the bill's int8 policy is not what a probe sees: it stays.
+    kept = [r for r in document["tensors"]["input"] if r.get("int8") == "quantize-f32"]
+    document["tensors"]["input"] = [*kept, *rules]
 
 
 def _set_functions(document: dict[str, Any], probed: Probed) -> None:
     """Functions that do not answer go."""
     for name in list(document["functions"]):
-        if name != "exit" and name not in probed.measured["functions"]:
+        known = (*probed.measured["functions"], *probed.measured["untried_functions"], "exit")
+        if name not in known:
             del document["functions"][name]
 
 

@@ -17,7 +17,7 @@ MOST_OUTPUT = 1024 * 1024
 SECTIONS = (
     ("uname", "uname -srm"),
     ("os-release", "cat /etc/os-release || cat /usr/lib/os-release"),
-    ("model", "cat /proc/device-tree/model || cat /sys/class/dmi/id/product_name"),
+    ("model", 'tr -d "\\\\000" </proc/device-tree/model || cat /sys/class/dmi/id/product_name'),
     ("cpuinfo", "cat /proc/cpuinfo"),
     ("meminfo", "cat /proc/meminfo"),
     ("df", 'df -Pk "${LADING_HOME:-.}" || df -k "${LADING_HOME:-.}"'),
