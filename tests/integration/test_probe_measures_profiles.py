@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def test_a_probe_measures_exactly_the_profile(id_: str, tmp_path: Path, capsys: 
         "measured"
     }
     with capsys.disabled():
-        pass
+        sys.stdout.write(f"\n{id_}: {found.guests} guests, {len(found.results)} items, 0 of them differ\n")
 
 
 def _agrees_with_the_file(found: Probed, profile: FirmwareProfile) -> None:
@@ -95,7 +96,8 @@ def _agrees_with_the_file(found: Probed, profile: FirmwareProfile) -> None:
 
     for name, run in (("graphs", Limits().graphs), ("contexts", Limits().contexts)):
         own = document["limits"].get(name)
-        if own is not None and own < min(run, MANY):
+        starts_over = any(step["step"] == "start-over" for step in profile.functions["load"])
+        if own is not None and own < min(run, MANY) and not starts_over:
             assert seen["limits"][name]["given"] == own
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lading import profiles
 from lading.probe import suite
+from lading.probe.cases import WITX
 from lading.probe.fit import cases_for
 from lading.probe.guests import MOST_BYTES, assemble
 from lading.probe.observed import explore
@@ -44,14 +45,14 @@ def test_every_function_is_called_and_every_guest_is_small(module: str) -> None:
 
 
 def test_guests_are_the_same_every_time() -> None:
-    first = [assemble(c.program(c.items)) for c in suite.cases(suite.WITX)]
-    assert first == [assemble(c.program(c.items)) for c in suite.cases(suite.WITX)]
+    first = [assemble(c.program(c.items)) for c in suite.cases(WITX)]
+    assert first == [assemble(c.program(c.items)) for c in suite.cases(WITX)]
 
 
 def test_without_unsafe_the_unsafe_items_are_left_out() -> None:
     profile = HOSTS["lading-litert"]
     predictor = Predictor(profile.resolved())
-    safe = explore(suite.cases(suite.WITX), predictor, unsafe=False)
-    every = explore(suite.cases(suite.WITX), predictor, unsafe=True)
+    safe = explore(suite.cases(WITX), predictor, unsafe=False)
+    every = explore(suite.cases(WITX), predictor, unsafe=True)
     assert set(safe) < set(every)
     assert {"order/output-first", "limit/graphs", "type/qi8/1-f32", "handle/index-huge"} <= set(every) - set(safe)

@@ -36,31 +36,12 @@ PARSERS: list[Callable[[str], Any]] = [
     parse_python,
     parse_runtimes,
 ]
-WORDS = st.sampled_from(
-    [
-        "processor : 0",
-        "Features : a b",
-        "flags:",
-        "isa : rv64",
-        "MemTotal: 99 kB",
-        "Filesystem x",
-        "/dev/x 1 2 3 4% /",
-        "ldd (x) 2.1",
-        "musl libc",
-        "Version 1",
-        "ID='",
-        'NAME="a b',
-        "file /x",
-        "GLIBCXX_3.4.1",
-        "/dev/apex_0",
-        "\x1b[2J",
-        "wasmedge /x wasmedge version 1.2.3",
-        "/usr/bin/python3 Python 3.1",
-        f"{MARK} cpuinfo",
-        "\x00",
-        "9" * 400,
-    ]
-)
+SEEDS = [
+    *("processor : 0", "Features : a b", "flags:", "isa : rv64", "MemTotal: 99 kB", "Filesystem x", "musl libc"),
+    *("/dev/x 1 2 3 4% /", "ldd (x) 2.1", "Version 1", "ID='", 'NAME="a b', "file /x", "GLIBCXX_3.4.1"),
+    *("/dev/apex_0", "wasmedge /x wasmedge version 1.2.3", "/usr/bin/python3 Python 3.1"),
+]
+WORDS = st.sampled_from([*SEEDS, f"{MARK} cpuinfo", "\x1b[2J", "\0", "9" * 400])
 TEXTS = st.one_of(st.text(max_size=400), st.lists(st.one_of(WORDS, st.text(max_size=20)), max_size=20).map("\n".join))
 
 

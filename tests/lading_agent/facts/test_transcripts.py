@@ -1,4 +1,4 @@
-"""Facts read from what real and documented systems print (``tests/data/transcripts``; each file's first line says which)."""
+"""Facts read from what real and documented systems print: each transcript's first line says which it is."""
 
 from __future__ import annotations
 

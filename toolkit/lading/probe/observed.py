@@ -127,7 +127,8 @@ def read_output(program: Program, output: bytes, end: End) -> GuestResult:
         elif found := _CALL.match(said):
             number = int(found[1], 16)
             watched = tuple(bytes.fromhex(w.decode()) for w in found[3].split())
-            if number < len(program.calls) and len(watched) == len(program.calls[number].watch):
+            asked = program.calls[number].watch if number < len(program.calls) else ()
+            if number < len(program.calls) and [len(w) for w in watched] == [length for _, length in asked]:
                 calls[number] = (int(found[2], 16), watched)
     return GuestResult(calls, end, began, finished)
 
