@@ -10,13 +10,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
+from lading_agent.nn.ends import End, RunEnds
 from lading_agent.nn.guest import FEATURES, Guest
 from lading_agent.nn.host import Host
+from lading_agent.nn.link import WASI_PREVIEW1
 from lading_agent.nn.recorder import Recorder
 
 if TYPE_CHECKING:
     from lading_agent.nn.calls import Call, Decision
-    from lading_agent.nn.ends import End
     from lading_agent.nn.models import Models
     from lading_agent.nn.personality import HostFunction, Personality
     from lading_agent.nn.reporting import Figures, InterpreterLog, Phase, Report
@@ -104,6 +105,10 @@ class RecordedGuest(Guest):
         for wanted in module.imports:
             kind = wanted.type
             name = wanted.name or ""
+            if isinstance(kind, wasmtime.FuncType) and not self._recorder.serves(wanted.module):
+                if wanted.module not in self._personality.wasi_modules or name not in WASI_PREVIEW1:
+                    linker.define_func(wanted.module, name, kind, partial(self._nobodys, wanted.module, name))
+                continue
             if self._recorder.serves(wanted.module) and isinstance(kind, wasmtime.FuncType):
                 results = [str(r) for r in kind.results]
                 function = self._recorder.function(wanted.module, name, len(kind.params))
@@ -114,6 +119,11 @@ class RecordedGuest(Guest):
                 answer = partial(_shaped, unknown, results)
                 linker.define_func(wanted.module, name, kind, answer, access_caller=True)
         linker.define_unknown_imports_as_traps(module)
+
+    def _nobodys(self, module: str, name: str, *_: Any) -> None:
+        """A call of what is neither WASI nor wasi-nn: no host has it."""
+        self._recorder.nobodys(module, name)
+        raise RunEnds(End("trap", self._status("trap"), "trap", f"the guest called {module}::{name}, which nobody has"))
 
 
 def _shaped(function: Callable[..., int], results: List[str], *values: Any) -> Any:

@@ -145,6 +145,11 @@ class Recorder:
         names = params if known and params is not None else tuple(f"p{i}" for i in range(count))
         return lambda caller, *values: self._call(module, layout if known else "", name, names, caller, values)
 
+    def nobodys(self, module: str, name: str) -> None:
+        """Tell a call of a function that is neither WASI's nor wasi-nn's; the guest does not come back from it."""
+        self._n += 1
+        self._write_down(module, "", Call(name), "trap", {}, [])
+
     def finish(self) -> None:
         """Tell how often calls were repeated."""
         repeats = [[n, times] for n, times in self._seen.values() if times > 1]
