@@ -110,7 +110,7 @@ class CommandRunner:
             echo.write_bytes(model("echo_f32"))
             paths = []
             for number, program in enumerate(programs):
-                # A folder each: a runtime may write beside the module, and see nothing of the others.
+                # A folder each: a runtime may write beside the module.
                 home = Path(folder) / str(number)
                 home.mkdir()
                 path = home / "guest.wasm"
@@ -120,11 +120,10 @@ class CommandRunner:
                 return list(pool.map(lambda pair: self._one(pair[0], pair[1], echo), zip(programs, paths, strict=True)))
 
     def _one(self, program: Program, path: Path, echo: Path) -> GuestResult:
-        words = [w.replace("{module}", path.name).replace("{model}", str(echo)) for w in self._words]
+        words = [w.replace("{module}", str(path)).replace("{model}", str(echo)) for w in self._words]
         try:
             process = subprocess.Popen(
                 words,
-                cwd=path.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
