@@ -115,6 +115,17 @@ def test_the_script_runs_here_and_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_program_that_hangs_costs_its_own_fact_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = tmp_path / "bin" / "wasmedge"
+    stuck.parent.mkdir()
+    stuck.write_text("#!/bin/sh\nexec sleep 3600\n", encoding="utf-8")
+    stuck.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stuck.parent}:/usr/bin:/bin")
+    found = facts_of(gather(tmp_path, time_s=3.0))
+    assert found["system"]["kernel"] == "Linux"
+    assert found["runtimes"] == []
+
+
 def test_the_script_is_sound_for_a_posix_shell() -> None:
     result = subprocess.run(["/bin/sh", "-n"], input=SCRIPT.encode(), capture_output=True, check=False)
     assert (result.returncode, result.stderr) == (0, b"")

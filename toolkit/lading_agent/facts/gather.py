@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any, Dict, Mapping
 
@@ -44,11 +45,12 @@ def facts_of(sources: Mapping[str, str]) -> Dict[str, Any]:
     }
 
 
-def gather(home: Path) -> Dict[str, str]:
+def gather(home: Path, time_s: float = TIME_S) -> Dict[str, str]:
     """Run the script here.
 
     Args:
         home: the folder whose file system counts.
+        time_s: seconds that it may take.
 
     Returns:
         The sources; without those that came too late.
@@ -63,8 +65,9 @@ def gather(home: Path) -> Dict[str, str]:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(SCRIPT.encode(), timeout=TIME_S)
+        output, _ = process.communicate(SCRIPT.encode(), timeout=time_s)
     except subprocess.TimeoutExpired:
-        process.kill()
+        # The whole group: a program that hangs holds the pipe open after its shell is gone.
+        os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
     return split(output[: MOST_OUTPUT * 4].decode("utf-8", "replace"))
