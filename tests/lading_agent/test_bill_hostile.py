@@ -64,6 +64,11 @@ SPOILED = {
     "digest of another kind": (DIGEST("sha512:" + "a" * 64), "variants[0].module.digest"),
     "digest as path": (DIGEST("sha256:../../../etc/passwd"), "variants[0].module.digest"),
     "one digest with two sizes": (set_at(*FILE, "digest")(digest(b"module")), ""),
+    "an expression that takes hours to compile": (set_at("smoke", 0, "stdout")("a{9}" * 300), "smoke[0].stdout"),
+    "more smoke runs than anybody waits for": (
+        set_at("smoke")([{"args": [], "exit": 0, "stdout": None}] * 65),
+        "smoke",
+    ),
     "negative size": (set_at(*FILE, "size")(-1), "dirs[0].files[0].size"),
     "huge size": (set_at(*FILE, "size")(8 * 1024**3), "dirs[0].files[0].size"),
     "size is a boolean": (set_at(*FILE, "size")(True), "dirs[0].files[0].size"),

@@ -52,6 +52,9 @@ MAX_PATH_BYTES: Final = 1024
 MAX_PART_BYTES: Final = 255
 MAX_FILES: Final = 65536
 MAX_LIST: Final = 1024
+MAX_SMOKE: Final = 64
+MAX_EXPRESSION: Final = 1000
+"""Expressions are compiled where a bill is read: their number and length bound that work."""
 MAX_RANK: Final = 16
 MAX_DIMENSION: Final = 2**31 - 1
 FREE_DEPTH: Final = 12
@@ -89,7 +92,7 @@ def _bill(document: object) -> Bill:
         state=state,
         models=models,
         golden=tuple(_golden(n, variants) for n in f["golden"].items(MAX_LIST)),
-        smoke=tuple(_smoke(n) for n in f["smoke"].items(MAX_LIST)),
+        smoke=tuple(_smoke(n) for n in f["smoke"].items(MAX_SMOKE)),
         sizes=_sizes(f["sizes"]),
         serial=f["serial"].text(SERIAL, "16 hexadecimal digits"),
         signatures=tuple(n.free_object() for n in f["signatures"].items(16)),
@@ -287,7 +290,7 @@ def _smoke(node: Node) -> Smoke:
 
 
 def _regular_expression(node: Node) -> str:
-    text = node.text()
+    text = node.text(limit=MAX_EXPRESSION)
     try:
         re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
