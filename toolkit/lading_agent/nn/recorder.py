@@ -297,7 +297,7 @@ class Recorder:
         self._cell[0] = PHASE["load"]
         if not call.has_memory:
             return "missing_memory"
-        if call.name is None or not call.readable("graph-out"):
+        if call.name is None:
             return "invalid_argument"
         graph = self._accept(self._models.named_model(call.name), step, "named")
         if call.path is not None:
@@ -308,6 +308,8 @@ class Recorder:
                 loose = self._models.file_model(call.path, unverified=True)
                 found = self._accept(loose, step, "loose", step["file"])
             graph = graph or self._accept(shorter, {}, "named") or found
+        if not call.readable("graph-out"):
+            return "invalid_argument"
         return "not_found" if graph is None else self._claim(graph, writes)
 
     def _init(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
@@ -347,7 +349,7 @@ class Recorder:
         context = self._context(call, step)
         if context is None or call.args["index"] >= len(context.graph.facts.inputs):
             return "invalid_argument"
-        if not all(call.readable(what) for what in ("tensor", "dims")) or "data" not in call.ranges:
+        if not call.readable("tensor") or "data" not in call.ranges:
             return "invalid_argument"
         index = call.args["index"]
         tensor = context.graph.facts.inputs[index]
