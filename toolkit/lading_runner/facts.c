@@ -1,0 +1,507 @@
+#include "facts.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCHEMA_VERSION = 3, MOST_ENTRIES = 100000, MOST_NAME = 1024, MOST_HIDDEN = 4096 };
+
+/* Numbers of fields in the tables of TFLite's schema. */
+enum { MODEL_VERSION, MODEL_CODES, MODEL_GRAPHS, MODEL_BUFFERS = 4, MODEL_METADATA = 6, MODEL_SIGNATURES };
+enum { GRAPH_TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS };
+enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_MUTATING = 7, OPERATOR_INTERMEDIATES };
+enum { TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_VARIABLE, TENSOR_SIGNATURE = 7 };
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} TYPES[] = {{"float32", 4}, {"float16", 2}, {"int32", 4},   {"uint8", 1},      {"int64", 8},  {"string", 0},  {"bool", 1},
+             {"int16", 2},   {"complex64", 8}, {"int8", 1}, {"float64", 8}, {"complex128", 16}, {"uint64", 8}, {"resource", 0},
+             {"variant", 0}, {"uint32", 4},  {"uint16", 2}, {"int4", 0},     {"bfloat16", 2}};
+
+enum { TYPE_COUNT = sizeof TYPES / sizeof TYPES[0] };
+
+/* LSTM, RNN and SVDF in their variants, CALL_ONCE, hash tables, variables, random numbers. */
+static const int STATEFUL[] = {16, 24, 27, 35, 44, 46, 52, 129, 136, 137, 138, 142, 143, 144, 146, 148, 149};
+
+/* Operators whose output's shape comes from the values of inputs at these positions (a bit each). */
+static const struct {
+    int code;
+    unsigned positions;
+} SHAPED_BY[] = {{22, 2}, {23, 2}, {34, 2}, {37, 6}, {38, 6}, {39, 2}, {40, 2}, {45, 14}, {48, 2},
+                 {49, 1}, {60, 2}, {65, 6}, {67, 1}, {68, 2}, {69, 2}, {70, 2}, {74, 2},  {81, 2},
+                 {82, 2}, {85, 2}, {89, 2}, {91, 2}, {94, 1}, {96, 7}, {97, 2}, {102, 6}, {130, 2}};
+
+static const int ALWAYS_SHAPED[] = {103, 109};
+
+struct reader {
+    const unsigned char *data;
+    int64_t size;
+    struct text error;
+    jmp_buf bad;
+};
+
+struct vector {
+    int64_t at;
+    int64_t count;
+};
+
+static _Noreturn void damaged(struct reader *r) { longjmp(r->bad, 1); }
+
+static const unsigned char *piece(struct reader *r, int64_t at, int64_t size) {
+    if (at < 0 || at + size > r->size) {
+        text_say(&r->error, "offset %lld is out of range", (long long)at);
+        damaged(r);
+    }
+    return r->data + at;
+}
+
+static uint32_t u32(struct reader *r, int64_t at) {
+    uint32_t v;
+    memcpy(&v, piece(r, at, 4), 4);
+    return v;
+}
+
+static int64_t i64(struct reader *r, int64_t at) {
+    int64_t v;
+    memcpy(&v, piece(r, at, 8), 8);
+    return v;
+}
+
+static uint16_t u16(struct reader *r, int64_t at) {
+    uint16_t v;
+    memcpy(&v, piece(r, at, 2), 2);
+    return v;
+}
+
+static int8_t i8(struct reader *r, int64_t at) { return (int8_t)*piece(r, at, 1); }
+
+/* Where a field of a table lies; 0 when it has its default. */
+static int64_t place(struct reader *r, int64_t table, int number) {
+    int64_t vtable = table - (int32_t)u32(r, table);
+    int length = u16(r, vtable), entry = 4 + 2 * number;
+    if (entry + 2 > length)
+        return 0;
+    int offset = u16(r, vtable + entry);
+    return offset ? table + offset : 0;
+}
+
+static uint32_t field_u32(struct reader *r, int64_t table, int number, uint32_t otherwise) {
+    int64_t at = place(r, table, number);
+    return at ? u32(r, at) : otherwise;
+}
+
+static int field_i8(struct reader *r, int64_t table, int number) {
+    int64_t at = place(r, table, number);
+    return at ? i8(r, at) : 0;
+}
+
+static struct vector vector(struct reader *r, int64_t table, int number, int64_t item) {
+    int64_t at = place(r, table, number);
+    if (!at)
+        return (struct vector){0, 0};
+    int64_t start = at + u32(r, at), count = u32(r, start);
+    if (start + 4 + count * item > r->size) {
+        text_say(&r->error, "a vector of %lld items at %lld is longer than the file", (long long)count, (long long)start);
+        damaged(r);
+    }
+    return (struct vector){start + 4, count};
+}
+
+static struct vector bounded(struct reader *r, int64_t table, int number, int64_t item, int64_t most) {
+    struct vector v = vector(r, table, number, item);
+    if (v.count > most) {
+        text_say(&r->error, "%lld entries in one list", (long long)v.count);
+        damaged(r);
+    }
+    return v;
+}
+
+static struct vector tables(struct reader *r, int64_t table, int number) { return bounded(r, table, number, 4, MOST_ENTRIES); }
+
+static int64_t table_in(struct reader *r, struct vector v, int64_t i) { return v.at + 4 * i + u32(r, v.at + 4 * i); }
+
+static struct vector ints(struct reader *r, int64_t table, int number) { return bounded(r, table, number, 4, MOST_ENTRIES); }
+
+static int32_t int_in(struct reader *r, struct vector v, int64_t i) { return (int32_t)u32(r, v.at + 4 * i); }
+
+static struct slice text_field(struct reader *r, int64_t table, int number) {
+    struct vector v = vector(r, table, number, 1);
+    return (struct slice){(const char *)r->data + v.at, (size_t)(v.count < MOST_NAME ? v.count : MOST_NAME)};
+}
+
+static void read_tensor(struct reader *r, int64_t table, uint32_t number, struct tensor *into) {
+    int type = field_i8(r, table, TENSOR_TYPE);
+    into->number = number;
+    struct text name = {0};
+    if (type >= 0 && type < TYPE_COUNT) {
+        text_say(&name, "%s", TYPES[type].name);
+        into->element = TYPES[type].bytes;
+    } else {
+        text_say(&name, "type-%d", type);
+    }
+    memcpy(into->dtype, name.data, name.size + 1);
+    text_free(&name);
+    struct vector shape = bounded(r, table, TENSOR_SHAPE, 4, MOST_RANK);
+    bounded(r, table, TENSOR_SIGNATURE, 4, MOST_RANK);
+    into->rank = (uint32_t)shape.count;
+    into->count = 1;
+    bool many = false;
+    for (uint32_t i = 0; i < into->rank; i++) {
+        int32_t dim = int_in(r, shape, i);
+        into->shape[i] = dim < 0 ? 1 : dim;
+        if (!dim)
+            many = false, into->count = 0;
+        else if (!many && into->count && __builtin_mul_overflow(into->count, (uint64_t)into->shape[i], &into->count))
+            many = true;
+    }
+    for (uint32_t i = 0; i < into->rank; i++)
+        if (!into->shape[i])
+            many = false, into->count = 0;
+    if (many)
+        into->count = UINT64_MAX;
+    if (__builtin_mul_overflow(into->count, (uint64_t)into->element, &into->bytes))
+        into->bytes = UINT64_MAX;
+    int64_t channels = 0, at = place(r, table, TENSOR_QUANTIZATION);
+    if (at) {
+        int64_t quantization = at + u32(r, at);
+        struct vector scales = vector(r, quantization, 2, 4);
+        channels = scales.count;
+        if (channels) {
+            float scale;
+            memcpy(&scale, piece(r, scales.at, 4), 4);
+            into->scale = (double)scale;
+        }
+        struct vector zeros = vector(r, quantization, 3, 8);
+        if (zeros.count)
+            into->zero_point = i64(r, zeros.at);
+    }
+    into->name = text_field(r, table, TENSOR_NAME);
+    into->per_channel = channels > 1;
+    into->scaled = into->scale > 0.0 || into->per_channel;
+    into->quantized = into->scale > 0.0 && !into->per_channel &&
+                      (!strcmp(into->dtype, "int8") || !strcmp(into->dtype, "uint8") || !strcmp(into->dtype, "int16"));
+}
+
+static void read_names(struct reader *r, int64_t signature, int number, struct vector positions, struct tensors *into) {
+    struct vector entries = tables(r, signature, number);
+    into->aliases = need((size_t)entries.count * sizeof *into->aliases);
+    for (int64_t i = 0; i < entries.count; i++) {
+        int64_t entry = table_in(r, entries, i);
+        uint32_t tensor = field_u32(r, entry, 1, 0);
+        for (int64_t p = 0; p < positions.count; p++) {
+            if ((uint32_t)int_in(r, positions, p) != tensor)
+                continue;
+            struct slice name = text_field(r, entry, 0);
+            size_t known = 0;
+            while (known < into->alias_count && !same(into->aliases[known].name, name))
+                known++;
+            into->aliases[known] = (struct alias){name, (size_t)p};
+            into->alias_count += known == into->alias_count;
+            break;
+        }
+    }
+}
+
+static bool among(const int *codes, size_t count, int code) {
+    for (size_t i = 0; i < count; i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+/* A tensor whose values are not in the file. */
+static bool computed(struct reader *r, int64_t root, int32_t tensor, struct vector all) {
+    if (tensor < 0 || tensor >= all.count)
+        return false;
+    uint32_t buffer = field_u32(r, table_in(r, all, tensor), TENSOR_BUFFER, 0);
+    struct vector buffers = vector(r, root, MODEL_BUFFERS, 4);
+    if (buffer >= buffers.count)
+        return true;
+    int64_t table = table_in(r, buffers, buffer);
+    if (vector(r, table, 0, 1).count)
+        return false;
+    int64_t at = place(r, table, 1);
+    return !(at && i64(r, at));
+}
+
+static bool shaped(struct reader *r, int64_t root, int64_t operator, int code, struct vector all) {
+    if (among(ALWAYS_SHAPED, sizeof ALWAYS_SHAPED / sizeof *ALWAYS_SHAPED, code))
+        return true;
+    unsigned positions = 0;
+    for (size_t i = 0; i < sizeof SHAPED_BY / sizeof *SHAPED_BY; i++)
+        if (SHAPED_BY[i].code == code)
+            positions = SHAPED_BY[i].positions;
+    if (!positions)
+        return false;
+    struct vector inputs = ints(r, operator, OPERATOR_INPUTS);
+    for (int p = 0; p < 4; p++)
+        if (positions & 1u << p && p < inputs.count && computed(r, root, int_in(r, inputs, p), all))
+            return true;
+    return false;
+}
+
+static int code_of(struct reader *r, struct vector codes, int64_t i) {
+    int64_t table = table_in(r, codes, i);
+    int old = field_i8(r, table, 0), now = (int32_t)field_u32(r, table, 3, 0);
+    return old > now ? old : now;
+}
+
+static struct vector positions_in(struct reader *r, int64_t graph, int number, int64_t tensors_) {
+    struct vector found = ints(r, graph, number);
+    for (int64_t i = 0; i < found.count; i++) {
+        int32_t tensor = int_in(r, found, i);
+        if (tensor < 0 || tensor >= tensors_) {
+            text_say(&r->error, "tensor %d of %lld", tensor, (long long)tensors_);
+            damaged(r);
+        }
+    }
+    return found;
+}
+
+static void hide(struct facts *facts, int64_t at, size_t size) {
+    if (facts->hidden_count == MOST_HIDDEN)
+        return;
+    if (!facts->hidden)
+        facts->hidden = need(MOST_HIDDEN * sizeof *facts->hidden);
+    facts->hidden[facts->hidden_count++] = (struct hidden){(size_t)at, size};
+}
+
+static bool all_within(struct reader *r, int64_t table, int number, int32_t lowest, int64_t end) {
+    struct vector found = ints(r, table, number);
+    for (int64_t i = 0; i < found.count; i++)
+        if (int_in(r, found, i) < lowest || int_in(r, found, i) >= end)
+            return false;
+    return true;
+}
+
+/* What LiteRT's loader follows without a look, and what it refuses without need. */
+static const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts) {
+    struct vector graphs = tables(r, root, MODEL_GRAPHS), buffers = vector(r, root, MODEL_BUFFERS, 4);
+    for (int64_t g = 0; g < graphs.count; g++) {
+        int64_t graph = table_in(r, graphs, g);
+        struct vector all = tables(r, graph, GRAPH_TENSORS), operators = tables(r, graph, GRAPH_OPERATORS);
+        for (int64_t i = 0; i < all.count; i++) {
+            int64_t tensor = table_in(r, all, i), at = place(r, tensor, TENSOR_VARIABLE);
+            if (field_u32(r, tensor, TENSOR_BUFFER, 0) >= (buffers.count ? buffers.count : 1))
+                return "a tensor has a buffer that is not there";
+            if (at && i8(r, at))
+                hide(facts, at, 1);
+        }
+        if (!all_within(r, graph, GRAPH_INPUTS, 0, all.count) || !all_within(r, graph, GRAPH_OUTPUTS, 0, all.count))
+            return "a graph has an input or output that is not there";
+        for (int64_t i = 0; i < operators.count; i++) {
+            int64_t operator = table_in(r, operators, i);
+            if (!all_within(r, operator, OPERATOR_INPUTS, -1, all.count) ||
+                !all_within(r, operator, OPERATOR_OUTPUTS, 0, all.count))
+                return "an operator has a tensor that is not there";
+            struct vector mutating = vector(r, operator, OPERATOR_MUTATING, 1);
+            struct vector intermediates = vector(r, operator, OPERATOR_INTERMEDIATES, 4);
+            if (mutating.count)
+                hide(facts, mutating.at - 4, 4);
+            if (intermediates.count)
+                hide(facts, intermediates.at - 4, 4);
+        }
+    }
+    struct vector signatures = tables(r, root, MODEL_SIGNATURES);
+    for (int64_t s = 0; s < signatures.count; s++) {
+        int64_t signature = table_in(r, signatures, s);
+        uint32_t graph = field_u32(r, signature, 4, 0);
+        if (graph >= graphs.count)
+            return "a signature has a graph that is not there";
+        int64_t tensors_ = tables(r, table_in(r, graphs, graph), GRAPH_TENSORS).count;
+        for (int number = 0; number < 2; number++) {
+            struct vector entries = tables(r, signature, number);
+            for (int64_t i = 0; i < entries.count; i++)
+                if (field_u32(r, table_in(r, entries, i), 1, 0) >= tensors_)
+                    return "a signature has a tensor that is not there";
+        }
+    }
+    struct vector metadata = tables(r, root, MODEL_METADATA);
+    for (int64_t i = 0; i < metadata.count; i++) {
+        int64_t entry = table_in(r, metadata, i);
+        if (!place(r, entry, 0) || field_u32(r, entry, 1, 0) >= buffers.count)
+            return "metadata without a name or a buffer";
+    }
+    for (int64_t i = 0; i < buffers.count; i++) {
+        int64_t buffer = table_in(r, buffers, i), at = place(r, buffer, 1), length = place(r, buffer, 2);
+        uint64_t offset = at ? (uint64_t)i64(r, at) : 0, size = length ? (uint64_t)i64(r, length) : 0;
+        if (offset && (offset > (uint64_t)r->size || size > (uint64_t)r->size - offset))
+            return "a buffer lies outside the file";
+        vector(r, buffer, 0, 1);
+    }
+    return facts->hidden_count == MOST_HIDDEN ? "too many variables" : NULL;
+}
+
+static _Noreturn void not_built(struct reader *r, const char *why) {
+    text_say(&r->error, "%s", why);
+    damaged(r);
+}
+
+static void read_all(struct reader *r, struct facts *into) {
+    int64_t root = u32(r, 0);
+    uint32_t version = field_u32(r, root, MODEL_VERSION, 0);
+    if (version != SCHEMA_VERSION) {
+        text_say(&r->error, "its schema has version %u, not %d", version, SCHEMA_VERSION);
+        damaged(r);
+    }
+    struct vector graphs = tables(r, root, MODEL_GRAPHS);
+    for (int64_t i = 0; i < graphs.count; i++)
+        table_in(r, graphs, i);
+    if (!graphs.count)
+        not_built(r, "it has no subgraph");
+    struct vector codes = tables(r, root, MODEL_CODES);
+    for (int64_t i = 0; i < codes.count; i++) {
+        int code = code_of(r, codes, i);
+        field_u32(r, table_in(r, codes, i), 2, 1);
+        if (code == CUSTOM_OPERATOR)
+            text_field(r, table_in(r, codes, i), 1);
+    }
+    bool *used = need((size_t)codes.count);
+    into->operators = need((size_t)codes.count * sizeof *into->operators);
+    int64_t main = table_in(r, graphs, 0);
+    struct vector all = tables(r, main, GRAPH_TENSORS);
+    for (int64_t i = 0; i < all.count; i++)
+        table_in(r, all, i);
+    struct vector inputs = positions_in(r, main, GRAPH_INPUTS, all.count);
+    struct vector outputs = positions_in(r, main, GRAPH_OUTPUTS, all.count);
+    for (int64_t g = 0; g < graphs.count; g++) {
+        int64_t graph = table_in(r, graphs, g);
+        struct vector operators = tables(r, graph, GRAPH_OPERATORS);
+        for (int64_t i = 0; i < operators.count; i++) {
+            int64_t operator = table_in(r, operators, i);
+            uint32_t index = field_u32(r, operator, OPERATOR_CODE, 0);
+            if (index >= codes.count) {
+                text_say(&r->error, "an operator has code %u of %lld", index, (long long)codes.count);
+                damaged(r);
+            }
+            int code = code_of(r, codes, index);
+            used[index] = true;
+            if (!into->shaped_by_data && graph == main)
+                into->shaped_by_data = shaped(r, root, operator, code, all);
+            if (code == CUSTOM_OPERATOR || among(STATEFUL, sizeof STATEFUL / sizeof *STATEFUL, code))
+                into->stateful = true;
+        }
+    }
+    for (int64_t i = 0; i < codes.count; i++)
+        if (used[i])
+            into->operators[into->operator_count++] =
+                (struct operator){code_of(r, codes, i), (int)field_u32(r, table_in(r, codes, i), 2, 1)};
+    free(used);
+    for (int64_t g = 0; g < graphs.count && !into->stateful; g++) {
+        struct vector theirs = tables(r, table_in(r, graphs, g), GRAPH_TENSORS);
+        for (int64_t i = 0; i < theirs.count && !into->stateful; i++)
+            into->stateful = field_i8(r, table_in(r, theirs, i), TENSOR_VARIABLE) != 0;
+    }
+    struct vector signatures = tables(r, root, MODEL_SIGNATURES);
+    for (int64_t i = 0; i < signatures.count; i++) {
+        int64_t signature = table_in(r, signatures, i);
+        if (field_u32(r, signature, 4, 0))
+            continue;
+        read_names(r, signature, 0, inputs, &into->inputs);
+        read_names(r, signature, 1, outputs, &into->outputs);
+        break;
+    }
+    struct vector both[] = {inputs, outputs};
+    struct tensors *sides[] = {&into->inputs, &into->outputs};
+    for (int side = 0; side < 2; side++) {
+        sides[side]->items = need((size_t)both[side].count * sizeof *sides[side]->items);
+        for (int64_t i = 0; i < both[side].count; i++) {
+            int32_t number = int_in(r, both[side], i);
+            read_tensor(r, table_in(r, all, number), (uint32_t)number, &sides[side]->items[i]);
+            sides[side]->count++;
+        }
+    }
+}
+
+struct facts facts_read(const unsigned char *data, size_t size) {
+    struct facts facts = {0};
+    if (size < 8 || memcmp(data + 4, "TFL3", 4)) {
+        facts.error = copied(size ? SLICE("the model is not a TFLite model (no TFL3 identifier)") : SLICE("the model is empty"));
+        return facts;
+    }
+    /* On the heap: what is changed between setjmp and longjmp must not lie in this frame. */
+    struct reader *r = need(sizeof *r);
+    struct facts *into = need(sizeof *into);
+    r->data = data;
+    r->size = (int64_t)size;
+    if (!setjmp(r->bad)) {
+        read_all(r, into);
+    } else {
+        struct text error = {0};
+        text_say(&error, "the model is damaged: %s", r->error.data);
+        *into = (struct facts){.error = error.data};
+    }
+    if (!into->error) {
+        if (!setjmp(r->bad)) {
+            const char *unsafe = look_for_loader(r, u32(r, 0), into);
+            if (unsafe)
+                into->unsafe = copied(slice_of(unsafe));
+        } else {
+            into->unsafe = copied((struct slice){r->error.data, r->error.size});
+        }
+    }
+    facts = *into;
+    text_free(&r->error);
+    free(into);
+    free(r);
+    return facts;
+}
+
+void facts_free(struct facts *facts) {
+    free(facts->error);
+    free(facts->unsafe);
+    free(facts->hidden);
+    free(facts->operators);
+    free(facts->inputs.items);
+    free(facts->inputs.aliases);
+    free(facts->outputs.items);
+    free(facts->outputs.aliases);
+    *facts = (struct facts){0};
+}
+
+size_t dtype_bytes(const char *dtype) {
+    for (int i = 0; i < TYPE_COUNT; i++)
+        if (!strcmp(TYPES[i].name, dtype))
+            return TYPES[i].bytes;
+    return 0;
+}
+
+long tensor_named(const struct tensors *tensors, struct slice name) {
+    for (size_t i = 0; i < tensors->alias_count; i++)
+        if (same(tensors->aliases[i].name, name))
+            return (long)tensors->aliases[i].position;
+    for (size_t i = 0; i < tensors->count; i++)
+        if (same(tensors->items[i].name, name))
+            return (long)i;
+    return -1;
+}
+
+struct slice tensor_label(const struct tensors *tensors, size_t position) {
+    for (size_t i = 0; i < tensors->alias_count; i++)
+        if (tensors->aliases[i].position == position)
+            return tensors->aliases[i].name;
+    return tensors->items[position].name;
+}
+
+void say_shape(struct text *to, const int32_t *shape, size_t rank) {
+    if (!rank)
+        text_say(to, "scalar");
+    for (size_t i = 0; i < rank; i++)
+        text_say(to, i ? "x%u" : "%u", (uint32_t)shape[i]);
+}
+
+void say_tensor(struct text *to, const struct tensor *tensor) {
+    text_say(to, "%s ", tensor->dtype);
+    say_shape(to, tensor->shape, tensor->rank);
+}
+
+void say_names(struct text *to, const struct tensors *tensors) {
+    if (!tensors->count)
+        text_say(to, "none");
+    for (size_t i = 0; i < tensors->count && i < 8; i++) {
+        text_say(to, "%s'", i ? ", " : "");
+        text_utf8(to, tensors->items[i].name);
+        text_say(to, "'");
+    }
+}
