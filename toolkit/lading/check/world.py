@@ -36,10 +36,10 @@ class TracedWorld:
         found = self._told("named")
         return _graph(found) if found is not None else None
 
-    def file_model(self, path: bytes, *, unverified: bool = False) -> GraphState | None:  # noqa: ARG002
-        """The file that the guest named by its path."""
-        found = self._told("loose") if unverified else None
-        found = found or self._told("file")
+    def file_model(self, path: bytes, *, unverified: bool = False) -> GraphState | None:
+        """The file that the guest named by that path."""
+        told = self.now.told.get("files", {}).get(path.hex(), {}) if self.now is not None else {}
+        found = self._models.get(str((unverified and told.get("loose")) or told.get("model")))
         return _graph(found) if found is not None else None
 
     def named_size(self, name: bytes) -> int | None:  # noqa: ARG002

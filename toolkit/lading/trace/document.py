@@ -24,7 +24,7 @@ _KEYS: Final = frozenset(
 )  # fmt: skip
 _CALL_KEYS: Final = frozenset(
     ("n", "times", "module", "function", "layout", "outcome", "errno", "writes", "readable", "model", "loose", "named",
-     "file", "prepare", "understood", "interpreter", "output_bytes", "given", "fixed", "call")
+     "files", "prepare", "understood", "interpreter", "output_bytes", "given", "fixed", "call")
 )  # fmt: skip
 
 
@@ -102,7 +102,8 @@ class TracedCall:
     @property
     def model(self) -> str | None:
         """The id of the model that it is about."""
-        found = self.told.get("model") or self.told.get("named") or self.told.get("file")
+        files = (told.get("model") for told in self.told.get("files", {}).values())
+        found = self.told.get("model") or self.told.get("named") or next(files, None)
         return str(found) if found else None
 
     def to_json(self) -> dict[str, Any]:

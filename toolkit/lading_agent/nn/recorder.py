@@ -300,17 +300,27 @@ class Recorder:
         if call.name is None:
             return "invalid_argument"
         graph = self._accept(self._models.named_model(call.name), step, "named")
-        if call.path is not None:
-            shorter = self._models.named_model(call.path) if graph is None else None
-            file = self._models.file_model(call.path)
-            found = self._accept(file, step, "file")
-            if file is not None and file.facts.error and file.facts.identifier:
-                loose = self._models.file_model(call.path, unverified=True)
-                found = self._accept(loose, step, "loose", step["file"])
-            graph = graph or self._accept(shorter, {}, "named") or found
+        # Hosts that take a name for a path let it end where the guest says, or at the first NUL.
+        ways = [call.name] if call.path is None or call.path == call.name else [call.name, call.path]
+        files: Dict[str, Dict[str, Optional[str]]] = {}
+        for path in ways:
+            found = self._file(path, files)
+            graph = graph or (self._models.named_model(path) if path is call.path else None) or found
+        step["files"] = files
         if not call.readable("graph-out"):
             return "invalid_argument"
         return "not_found" if graph is None else self._claim(graph, writes)
+
+    def _file(self, path: bytes, files: Dict[str, Dict[str, Optional[str]]]) -> Optional[GraphState]:
+        """Tell what a path leads to, read with care and without; the graph, when some host takes it."""
+        told: Dict[str, Any] = {}
+        file = self._models.file_model(path)
+        found = self._accept(file, told, "model")
+        if file is not None and file.facts.error and file.facts.identifier:
+            found = self._accept(self._models.file_model(path, unverified=True), told, "loose", told["model"])
+        if file is not None:
+            files[path.hex()] = told
+        return found
 
     def _init(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
         self._cell[0] = PHASE["init"]
