@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lading_agent.runs.launch import RunnerCommand
     from lading_agent.runs.spec import RunSpec
 
 
@@ -20,6 +21,13 @@ class ModuleNotFound(LadingError):
     exit_status = 2
     run_status = 127
     code = "module-not-found"
+
+
+class NativeUnavailable(LadingError):
+    """The native runner cannot be had on this machine."""
+
+    run_status = 125
+    code = "no-native-runner"
 
 
 @dataclass(frozen=True)
@@ -104,3 +112,27 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
         backend=profile.get("backend", "litert") if options.backend else "none",
         names_dir=str(options.names_dir.resolve()) if options.names_dir is not None else "",
     )
+
+
+HOSTS = ("python", "native")
+"""What can run a guest on this machine."""
+
+
+def runner_command(host: str) -> RunnerCommand:
+    """How a run is started on one of :data:`HOSTS`.
+
+    Raises:
+        UsageError: no such host.
+        NativeUnavailable: this machine has no native runner, or not its engines.
+    """
+    from lading_agent.runs.launch import python_runner
+    from lading_agent.runs.native import NativeMissing, native_runner
+
+    if host == "python":
+        return python_runner
+    if host != "native":
+        raise UsageError(f"--host {host!r} is not a host", remedy=f"hosts are {' and '.join(HOSTS)}")
+    try:
+        return native_runner()
+    except NativeMissing as error:
+        raise NativeUnavailable(str(error), remedy="run it with the Python host (--host python)") from error

@@ -54,6 +54,12 @@ def emulate(
     max_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Guest memory and interpreter together (64MiB).")
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST", help="What runs the guest: python (any profile) or native (lading's own on Linux)."
+        ),
+    ] = "python",
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:
@@ -64,7 +70,7 @@ def emulate(
     """
     from lading.cli.guest_output import GuestOutput, standard_input
     from lading.cli.run_answer import run_document, say_end
-    from lading.emulate import EmulateOptions, run_spec
+    from lading.emulate import EmulateOptions, run_spec, runner_command
     from lading_agent.runs import supervise
 
     screen = Screen(as_json=as_json)
@@ -81,6 +87,7 @@ def emulate(
         memory_bytes=parse_size(max_memory, "--max-memory") if max_memory else None,
     )
     spec = run_spec(module, options)
+    command = runner_command(host)
     output = GuestOutput(screen, tensors=tensors)
     result = supervise.run(
         spec,
@@ -88,6 +95,7 @@ def emulate(
         on_stdout=output.stdout,
         on_stderr=output.stderr,
         on_report=output.report,
+        command=command,
     )
     output.close()
     document = {"module": str(module), "personality": personality, **run_document(result, output)}
