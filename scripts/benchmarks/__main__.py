@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-FIGURES = ("inference", "startup", "transfer", "redeploy")
+FIGURES = ("inference", "startup", "transfer", "redeploy", "native")
 
 
 def main(wanted: list[str]) -> int:

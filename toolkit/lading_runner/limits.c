@@ -21,13 +21,14 @@ void die_with_parent(void) {
         _exit(1);
 }
 
-static int64_t data_now(void) {
+int64_t status_bytes(const char *name) {
     long long kilobytes = -1;
+    size_t size = strlen(name);
     char line[256];
     FILE *file = fopen("/proc/self/status", "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "VmData: %lld kB", &kilobytes) == 1)
-            break;
+    while (file && kilobytes < 0 && fgets(line, sizeof line, file))
+        if (!strncmp(line, name, size) && line[size] == ':')
+            sscanf(line + size + 1, "%lld", &kilobytes);
     if (file)
         fclose(file);
     return kilobytes < 0 ? -1 : kilobytes * 1024;
@@ -41,7 +42,7 @@ enum { LIMITED = 1 };
 #endif
 
 void limit_memory(int64_t memory_bytes, int threads) {
-    int64_t now = memory_bytes < 0 ? -1 : data_now();
+    int64_t now = memory_bytes < 0 ? -1 : status_bytes("VmData");
     struct rlimit limit;
     if (!LIMITED || now < 0 || getrlimit(RLIMIT_DATA, &limit))
         return;
