@@ -64,5 +64,5 @@ def format_memory(octets: float) -> str:
     for unit in ("KiB", "MiB", "GiB"):
         octets /= 1024
         if octets < 1024 or unit == "GiB":
-            return f"{octets:.4g} {unit}"
+            return f"{octets:.1f}".removesuffix(".0") + f" {unit}"
     raise AssertionError
