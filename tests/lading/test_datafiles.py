@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Literal
@@ -234,3 +235,9 @@ with ThreadPoolExecutor(8) as pool:
 """
     for _ in range(6):
         subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(DataFileError, match="regular file"):
+        datafiles.read_toml(tmp_path / "pipe.toml")

@@ -23,6 +23,7 @@ import msgspec
 
 from lading import names
 from lading.errors import DataFileError
+from lading.files import open_regular
 from lading.units import Size, parse_size
 
 if TYPE_CHECKING:
@@ -82,11 +83,23 @@ def search(kind: str, project_dir: Path | None = None) -> dict[str, DataFile]:
     Raises:
         DataFileError: a file whose name cannot be an id.
     """
-    places: list[tuple[Origin, Path]] = [("shipped", shipped_dir(kind)), ("user", user_config_dir() / kind)]
-    if project_dir is not None:
-        places.append(("project", project_dir / kind))
     found: dict[str, DataFile] = {}
-    for origin, folder in places:
+    for files in reversed(layers(kind, project_dir).values()):
+        found.update(files)
+    return dict(sorted(found.items()))
+
+
+def layers(kind: str, project_dir: Path | None = None) -> dict[Origin, dict[str, DataFile]]:
+    """The files of a kind at each place, hidden ones too; the place that hides the others comes first.
+
+    Raises:
+        DataFileError: a file whose name cannot be an id.
+    """
+    places: dict[Origin, Path] = {} if project_dir is None else {"project": project_dir / kind}
+    places |= {"user": user_config_dir() / kind, "shipped": shipped_dir(kind)}
+    found: dict[Origin, dict[str, DataFile]] = {}
+    for origin, folder in places.items():
+        found[origin] = {}
         if not folder.is_dir():
             continue
         for path in sorted(folder.glob("*.toml")):
@@ -95,8 +108,8 @@ def search(kind: str, project_dir: Path | None = None) -> dict[str, DataFile]:
                     f"{path}: '{path.stem}' cannot be the name of a {kind} file",
                     remedy="rename it: letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63",
                 )
-            found[path.stem] = DataFile(path.stem, path, origin)
-    return dict(sorted(found.items()))
+            found[origin][path.stem] = DataFile(path.stem, path, origin)
+    return found
 
 
 def load(path: Path, into: type[T], *, schema: int = 1) -> T:
@@ -120,7 +133,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DataFileError: it cannot be read, is too long, is not UTF-8 or not TOML.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise DataFileError(
@@ -150,6 +163,26 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
     Raises:
         DataFileError: names place, key, cause and remedy.
     """
+    check_schema(document, where=where, schema=schema)
+    try:
+        with _ONE_AT_A_TIME:
+            shape = msgspec.inspect.type_info(into)
+            known = _without_vendor_keys(dict(document), shape, "", where)
+            try:
+                return msgspec.convert(known, into, dec_hook=_convert_own)
+            except msgspec.ValidationError as error:
+                cause, key = _cause_and_key(error)
+                raise invalid(where, _named(known, into, key), cause, remedy=_remedy(shape, key, cause)) from error
+    except RecursionError as error:
+        raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
+
+
+def check_schema(document: Mapping[str, Any], *, where: str, schema: int = 1) -> None:
+    """Refuse a document whose schema number is missing, or higher than ``schema``.
+
+    Raises:
+        DataFileError: names place, cause and remedy.
+    """
     number = document.get("schema")
     if isinstance(number, bool) or not isinstance(number, int):
         raise DataFileError(
@@ -164,17 +197,6 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
             remedy="update lading" if number > schema else f"write 'schema = {schema}'",
             details={"file": where, "key": "schema"},
         )
-    try:
-        with _ONE_AT_A_TIME:
-            shape = msgspec.inspect.type_info(into)
-            known = _without_vendor_keys(dict(document), shape, "", where)
-            try:
-                return msgspec.convert(known, into, dec_hook=_convert_own)
-            except msgspec.ValidationError as error:
-                cause, key = _cause_and_key(error)
-                raise invalid(where, _named(known, into, key), cause, remedy=_remedy(shape, key, cause)) from error
-    except RecursionError as error:
-        raise DataFileError(f"{where}: is nested too deeply", remedy="is it the right file?") from error
 
 
 def _cause_and_key(error: msgspec.ValidationError) -> tuple[str, str]:

@@ -195,3 +195,13 @@ def test_every_profile_gives_a_verdict_with_its_reason(old_u8: Trace) -> None:
         assert verdict.verdict == "ok" or (verdict.reason and verdict.remedy), verdict
         document = verdict.to_json()
         assert {"verdict", "profile", "at", "outcome", "errno", "reason", "remedy", "known_by"} <= set(document)
+
+
+def test_a_damaged_model_is_to_be_made_again(tmp_path: Path) -> None:
+    whole = (MODELS / "x_f32.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(whole[: len(whole) // 2])
+    trace = script("N:name=cut", models=(NamedModel("cut", tmp_path / "cut.tflite"),))
+    verdict = on(trace, "wasmedge-0.17")
+    assert verdict.verdict == "fails"
+    assert "damaged" in (verdict.reason or "")
+    assert "convert it, or copy the file, again" in (verdict.remedy or "")

@@ -85,3 +85,8 @@ def test_a_name_that_nobody_has_is_refused_with_the_near_ones() -> None:
     with pytest.raises(NameNotFound) as caught:
         places(["wasmedge-0.41"])
     assert "wasmedge-0.14" in caught.value.remedy
+
+
+def test_naming_nothing_is_wrong_use() -> None:
+    with pytest.raises(UsageError, match="--on names nothing"):
+        places([])

@@ -121,3 +121,11 @@ def test_a_program_that_prints_nonsense_fails_every_item_and_nothing_else() -> N
     result = conform(CommandRunner(command), profile, "x", only=["output"], named=False)
     assert result.count("passed") == 0
     assert result.count("failed") == 8
+
+
+def test_a_program_that_writes_without_end_is_ended() -> None:
+    program = "import sys\nwhile True: sys.stdout.buffer.write(bytes(65536))"
+    command = f"{shlex.quote(sys.executable)} -Sc {shlex.quote(program)} {{module}}"
+    result = conform(CommandRunner(command), HOSTS["wasi-nn-witx"], "x", only=["module"], named=False)
+    assert result.count("passed") == 0
+    assert all("wrote more than" in v.why for v in result.verdicts if v.state == "failed")

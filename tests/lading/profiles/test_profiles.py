@@ -76,6 +76,8 @@ def test_a_project_s_profile_hides_the_shipped_one(project: Path) -> None:
     [
         ("title = \"x\"", "schema", "is missing"),
         ("schema = 2\ntitle = \"x\"", "", "schema 2"),
+        (HEAD.replace("schema = 1", ""), "schema", "is missing"),
+        (HEAD.replace("schema = 1", "schema = 2"), "", "schema 2"),
         (HEAD + "tittle = 1", "tittle", "unknown key"),
         (HEAD + "title2 = 1", "title2", "unknown key"),
         (HEAD + "[limits]\ngraphs = \"many\"", "limits.graphs", "expected"),
@@ -203,3 +205,31 @@ def test_what_a_step_s_parameters_say_is_looked_at(project: Path, step: str, wor
         profiles.find("mine", project)
     assert str(path) in str(caught.value)
     assert caught.value.remedy
+
+
+def test_a_profile_of_a_shipped_one_s_name_changes_no_other_shipped_one(project: Path, tmp_path: Path) -> None:
+    own = tmp_path / "config" / "lading" / "firmware_profiles"
+    own.mkdir(parents=True)
+    (own / "wamr-main.toml").write_text(HEAD)
+    assert profiles.find("wamr-main").title == "mine"
+    assert profiles.find("wamr-2.4").runtime.name == "WAMR"
+    assert len(profiles.load_all(project)) == len(profiles.ids(project))
+
+
+def test_a_profile_that_extends_its_own_name_means_the_one_that_it_hides(project: Path, tmp_path: Path) -> None:
+    own = tmp_path / "config" / "lading" / "firmware_profiles"
+    own.mkdir(parents=True)
+    text = 'schema = 1\nextends = "wamr-2.4"\n'
+    (own / "wamr-2.4.toml").write_text(text + 'title = "of the user"\n[limits]\ngraphs = 2\n')
+    path = write(project, "wamr-2.4", text + 'title = "of the project"\n[limits]\ncontexts = 3\n')
+    for profile in (profiles.find("wamr-2.4", project), profiles.load_file(path, project)):
+        assert profile.title == "of the project"
+        assert (profile.limits.graphs, profile.limits.contexts) == (2, 3)
+        assert profile.runtime.release.startswith("2.4")
+
+
+def test_profiles_that_extend_each_other_are_refused(project: Path) -> None:
+    for name, base in (("one", "two"), ("two", "three"), ("three", "one")):
+        write(project, name, f'schema = 1\nextends = "{base}"\ntitle = "x"\n')
+    with pytest.raises(DataFileError, match="circle"):
+        profiles.find("one", project)

@@ -361,3 +361,8 @@ def outcome(data: bytes) -> None:
         assert data[4:5] == b"\r" or not accepted(data), error.message  # noqa: PT017
     else:
         assert found.size_bytes == len(data)
+
+
+def test_a_module_that_ends_in_its_version_is_cut_off() -> None:
+    with pytest.raises(ModuleError, match="the version is cut off"):
+        read_module(b"\0asm\1")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from lading import names
 from lading.check.judge import Place
-from lading.errors import AddressError, NameNotFound
+from lading.errors import AddressError, NameNotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,12 @@ def places(texts: Sequence[str], project_dir: Path | None = None) -> list[Place]
     Raises:
         NameNotFound, NameNotUnique: no such target, profile or device, or several.
         AddressError: not an address.
+        UsageError: there is no name.
         DataFileError: a target or profile that cannot be used.
         DeviceUnreachable: a device has to be asked for its firmware, and does not answer.
     """
+    if not texts:
+        raise UsageError("--on names nothing", remedy="give a target, a firmware profile or a device, or 'all'")
     found: dict[tuple[str, str | None], Place] = {}
     for text in texts:
         for place in _places(text, project_dir):

@@ -26,6 +26,13 @@ _ANY_OPERATOR: Final = (
     "convert the model with the TensorFlow release that the firmware's TFLite comes from, or an older one"
 )
 
+_WHOLE_MODEL: Final = "give a whole TFLite model: convert it, or copy the file, again"
+_NO_MODEL: Final = ("the model is damaged", "the model is empty", "the model is not a TFLite model")
+
+
+def _unreadable(reason: str) -> bool:
+    return reason.startswith(_NO_MODEL)
+
 
 def remedy(found: Divergence, trace: Trace, personality: Personality) -> str:
     """One sentence about what to change."""
@@ -70,6 +77,8 @@ class _Remedy:
                 return f"give load one of the {word}s that the firmware takes: {', '.join(codes)}"
         if "operator" in reason:
             return self._operator()
+        if _unreadable(reason):
+            return _WHOLE_MODEL
         if "limit" in reason:
             return "load fewer graphs, or a smaller model"
         if "backend" in reason:
@@ -77,6 +86,8 @@ class _Remedy:
         return "give load a TFLite model in one piece"
 
     def _by_name(self) -> str:
+        if _unreadable(self.found.reason):
+            return _WHOLE_MODEL
         if "operator" in self.found.reason:
             return self._operator()
         if self.call.outcome == "not_found":

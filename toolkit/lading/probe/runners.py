@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from lading.probe.script import Program
 
 TIME_S: Final = 30.0
+_LATE: Final = f"not over after {TIME_S:g} s"
 _SIGNALS: Final = {int(signal.SIGABRT): "abort", int(signal.SIGSEGV): "segv", int(signal.SIGBUS): "segv"}
 _CRASHES: Final = {"host-abort": "abort", "host-segv": "segv", "interpreter-crashed": "died"}
 
@@ -134,19 +137,52 @@ class CommandRunner:
                 f"--command: {words[0]} cannot be started: {error.strerror}", remedy="give the program's path"
             ) from error
         try:
-            output, complaint = process.communicate(timeout=TIME_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, complaint = process.communicate()
-            return read_output(program, output, End("died", 128 + signal.SIGKILL, f"not over after {TIME_S:g} s"))
+            with process:
+                output, complaint, broken_off = _listen(process)
+            if broken_off:
+                return read_output(program, output, End("died", 128 + signal.SIGKILL, broken_off))
         finally:
             if self._on_guest is not None:
                 self._on_guest()
         last = complaint[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
-        result = read_output(program, output[:MOST_OUTPUT], _end(process.returncode, last[0][:300] if last else ""))
+        result = read_output(program, output, _end(process.returncode, last[0][:300] if last else ""))
         if result.end.outcome == "exit" and result.began and not result.finished:
             return GuestResult(result.calls, End("died", result.end.status, result.end.message), began=True)
         return result
+
+
+def _listen(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, str]:
+    """What a program writes on its two streams until it ends; and why it was ended, if it was.
+
+    A program that writes without end is ended as soon as it wrote more than is ever read, and a process that it left
+    behind with its streams is not waited for.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    heard = {process.stdout: bytearray(), process.stderr: bytearray()}
+    deadline = time.monotonic() + TIME_S
+    why = ""
+    with selectors.DefaultSelector() as selector:
+        for stream in heard:
+            selector.register(stream, selectors.EVENT_READ, heard[stream])
+        while selector.get_map() and not why:
+            for key, _ in selector.select(max(deadline - time.monotonic(), 0)):
+                piece = os.read(key.fd, 65536)
+                key.data.extend(piece)
+                if not piece:
+                    selector.unregister(key.fileobj)
+            if max(map(len, heard.values())) > MOST_OUTPUT:
+                why = f"wrote more than {MOST_OUTPUT} bytes"
+            elif time.monotonic() >= deadline:
+                why = _LATE
+    if not why:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            why = _LATE
+    if why:
+        os.killpg(process.pid, signal.SIGKILL)
+    return bytes(heard[process.stdout][:MOST_OUTPUT]), bytes(heard[process.stderr][:MOST_OUTPUT]), why
 
 
 def _end(code: int, message: str) -> End:

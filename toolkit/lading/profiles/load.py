@@ -42,8 +42,8 @@ def find(name: str, project_dir: Path | None = None) -> FirmwareProfile:
         NameNotUnique: several begin so.
         DataFileError: its file cannot be used.
     """
-    known = datafiles.search(KIND, project_dir)
-    return _load(known[names.find(name, known, "profile")], known, project_dir)
+    known = files(project_dir)
+    return _load(known[names.find(name, known, "profile")], _Bases(project_dir), project_dir)
 
 
 def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
@@ -52,8 +52,8 @@ def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
     Raises:
         DataFileError: one of the files cannot be used.
     """
-    known = files(project_dir)
-    return {id_: _load(file, known, project_dir) for id_, file in known.items()}
+    bases = _Bases(project_dir)
+    return {id_: _load(file, bases, project_dir) for id_, file in files(project_dir).items()}
 
 
 def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
@@ -62,12 +62,39 @@ def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
-    return _load(datafiles.DataFile(path.stem, path, "project"), files(project_dir), project_dir)
+    return _load(datafiles.DataFile(path.stem, path, "project"), _Bases(project_dir), project_dir)
 
 
-def _load(file: DataFile, files: Mapping[str, DataFile], project_dir: Path | None) -> FirmwareProfile:
+class _Bases:
+    """Which file an ``extends`` means.
+
+    A shipped file extends shipped ones only: a user's file of the same id changes nothing below it. A file that extends
+    its own id means the one that it hides.
+    """
+
+    def __init__(self, project_dir: Path | None) -> None:
+        self._layers = datafiles.layers(KIND, project_dir)
+
+    def find(self, id_: str, of: DataFile) -> DataFile | None:
+        """What ``of`` means by ``id_``; None if there is no such file."""
+        origins = list(self._layers)
+        if of.origin == "shipped" or (id_ == of.id and of.origin in origins):
+            origins = origins[origins.index(of.origin) :]
+        found = (self._layers[origin].get(id_) for origin in origins)
+        return next((file for file in found if file is not None and not _same(file, of)), None)
+
+    def ids(self) -> set[str]:
+        """Every id there is."""
+        return {id_ for files in self._layers.values() for id_ in files}
+
+
+def _same(one: DataFile, other: DataFile) -> bool:
+    return one.path.resolve() == other.path.resolve()
+
+
+def _load(file: DataFile, bases: _Bases, project_dir: Path | None) -> FirmwareProfile:
     where = str(file.path)
-    document = _merged(file, files, ())
+    document = _merged(file, bases, ())
     profile = datafiles.decode(document, FirmwareProfile, where=where, schema=SCHEMA)
     if profile.id and profile.id != file.id:
         raise invalid(where, "id", f"the file is named {file.id}", remedy="leave 'id' away: it is the file's name")
@@ -91,23 +118,33 @@ def _operators(profile: FirmwareProfile, where: str, project_dir: Path | None) -
     return {**datafiles.load(found.path, OperatorTable, schema=SCHEMA).versions, **profile.operators}
 
 
-def _merged(file: DataFile, files: Mapping[str, DataFile], below: tuple[str, ...]) -> dict[str, Any]:
+def _merged(file: DataFile, bases: _Bases, above: tuple[DataFile, ...]) -> dict[str, Any]:
     document = datafiles.read_toml(file.path)
     base = document.get("extends", "")
     if not base:
         return document
     where = str(file.path)
-    if not isinstance(base, str) or base not in files:
-        near = names.near(str(base), files)
+    # Each file answers for its own number: merged, a base's would hide that one is missing, and the other way round.
+    datafiles.check_schema(document, where=where, schema=SCHEMA)
+    found = bases.find(base, file) if isinstance(base, str) else None
+    above = (*above, file)
+    if (found is None and base == file.id) or (found is not None and any(_same(found, one) for one in above)):
+        raise invalid(where, "extends", f"{base!r} leads in a circle", remedy="extend another profile")
+    if found is None:
+        near = names.near(str(base), bases.ids())
         raise invalid(
             where,
             "extends",
             f"there is no profile {base!r}",
             remedy=f"did you mean {', '.join(near)}?" if near else "give the id of a profile",
         )
-    if base == file.id or base in below or len(below) >= MOST_STEPS_UP:
-        raise invalid(where, "extends", f"{base!r} leads in a circle, or too far", remedy="extend another profile")
-    return _over(_merged(files[base], files, (*below, file.id)), document)
+    if len(above) > MOST_STEPS_UP:
+        raise invalid(
+            where, "extends", f"more than {MOST_STEPS_UP} profiles extend one another", remedy="extend a nearer one"
+        )
+    under = _merged(found, bases, above)
+    datafiles.check_schema(under, where=str(found.path), schema=SCHEMA)
+    return _over(under, document)
 
 
 def _over(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

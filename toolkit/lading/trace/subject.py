@@ -66,7 +66,10 @@ def open_subject(path: Path, options: SubjectOptions | None = None) -> Iterator[
         if path.is_dir() or path.name == PROJECT_FILE:
             subject = _project(path, scratch)
         elif not path.is_file():
-            raise UsageError(f"there is no {path}", remedy="give a project's folder, a .lading bundle or a .wasm file")
+            raise UsageError(
+                f"{path} is not a regular file" if path.exists() else f"there is no {path}",
+                remedy="give a project's folder, a .lading bundle or a .wasm file",
+            )
         elif _is_module(path):
             subject = Subject(path.name, path.resolve())
         else:

@@ -88,9 +88,9 @@ def _read(data: bytes) -> Module:
     if data[4:8] == _COMPONENT:
         return component.read(data)
     if data[4:8] != _CORE:
-        raise Malformed(
-            f"the version {data[4:8].hex(' ') or 'is missing'} is neither that of a core module nor of a component", 4
-        )
+        if len(data) < 8:
+            raise Malformed("the version is cut off", 4)
+        raise Malformed(f"the version {data[4:8].hex(' ')} is neither that of a core module nor of a component", 4)
     module = Module(kind="core", size_bytes=len(data))
     _Reader(data, module).read()
     return module
