@@ -88,14 +88,16 @@ def test_every_target_and_firmware_profile_loads_from_the_installed_wheel(instal
     assert found["typed"] == [True, True]
 
 
-def test_the_wheel_holds_both_packages_and_nothing_that_is_ours_alone(wheel: Path) -> None:
+def test_the_wheel_holds_both_packages_the_runner_and_nothing_that_is_ours_alone(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"lading", "lading_agent"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"lading", "lading_agent", "lading_runner"}
     for name in TARGETS:
         assert f"lading/data/targets/{name}.toml" in names
     assert {"lading/py.typed", "lading_agent/py.typed", "lading_agent/__main__.py"} <= set(names)
+    runners = {"lading_runner/bin/lading-runner-x86_64", "lading_runner/bin/lading-runner-aarch64"}
+    assert {name for name in names if name.startswith("lading_runner/")} == runners
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if "test" in name.split("/")[-1] or "__pycache__" in name]
 
