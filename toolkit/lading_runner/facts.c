@@ -4,13 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_VERSION = 3, MOST_ENTRIES = 100000, MOST_NAME = 1024, MOST_HIDDEN = 4096 };
+#include "flatbuffer.h"
 
-/* Numbers of fields in the tables of TFLite's schema. */
-enum { MODEL_VERSION, MODEL_CODES, MODEL_GRAPHS, MODEL_BUFFERS = 4, MODEL_METADATA = 6, MODEL_SIGNATURES };
-enum { GRAPH_TENSORS, GRAPH_INPUTS, GRAPH_OUTPUTS, GRAPH_OPERATORS };
-enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_MUTATING = 7, OPERATOR_INTERMEDIATES };
-enum { TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_VARIABLE, TENSOR_SIGNATURE = 7 };
+enum { SCHEMA_VERSION = 3 };
 
 static const struct {
     const char *name;
@@ -33,102 +29,6 @@ static const struct {
                  {82, 2}, {85, 2}, {89, 2}, {91, 2}, {94, 1}, {96, 7}, {97, 2}, {102, 6}, {130, 2}};
 
 static const int ALWAYS_SHAPED[] = {103, 109};
-
-struct reader {
-    const unsigned char *data;
-    int64_t size;
-    struct text error;
-    jmp_buf bad;
-};
-
-struct vector {
-    int64_t at;
-    int64_t count;
-};
-
-static _Noreturn void damaged(struct reader *r) { longjmp(r->bad, 1); }
-
-static const unsigned char *piece(struct reader *r, int64_t at, int64_t size) {
-    if (at < 0 || at + size > r->size) {
-        text_say(&r->error, "offset %lld is out of range", (long long)at);
-        damaged(r);
-    }
-    return r->data + at;
-}
-
-static uint32_t u32(struct reader *r, int64_t at) {
-    uint32_t v;
-    memcpy(&v, piece(r, at, 4), 4);
-    return v;
-}
-
-static int64_t i64(struct reader *r, int64_t at) {
-    int64_t v;
-    memcpy(&v, piece(r, at, 8), 8);
-    return v;
-}
-
-static uint16_t u16(struct reader *r, int64_t at) {
-    uint16_t v;
-    memcpy(&v, piece(r, at, 2), 2);
-    return v;
-}
-
-static int8_t i8(struct reader *r, int64_t at) { return (int8_t)*piece(r, at, 1); }
-
-/* Where a field of a table lies; 0 when it has its default. */
-static int64_t place(struct reader *r, int64_t table, int number) {
-    int64_t vtable = table - (int32_t)u32(r, table);
-    int length = u16(r, vtable), entry = 4 + 2 * number;
-    if (entry + 2 > length)
-        return 0;
-    int offset = u16(r, vtable + entry);
-    return offset ? table + offset : 0;
-}
-
-static uint32_t field_u32(struct reader *r, int64_t table, int number, uint32_t otherwise) {
-    int64_t at = place(r, table, number);
-    return at ? u32(r, at) : otherwise;
-}
-
-static int field_i8(struct reader *r, int64_t table, int number) {
-    int64_t at = place(r, table, number);
-    return at ? i8(r, at) : 0;
-}
-
-static struct vector vector(struct reader *r, int64_t table, int number, int64_t item) {
-    int64_t at = place(r, table, number);
-    if (!at)
-        return (struct vector){0, 0};
-    int64_t start = at + u32(r, at), count = u32(r, start);
-    if (start + 4 + count * item > r->size) {
-        text_say(&r->error, "a vector of %lld items at %lld is longer than the file", (long long)count, (long long)start);
-        damaged(r);
-    }
-    return (struct vector){start + 4, count};
-}
-
-static struct vector bounded(struct reader *r, int64_t table, int number, int64_t item, int64_t most) {
-    struct vector v = vector(r, table, number, item);
-    if (v.count > most) {
-        text_say(&r->error, "%lld entries in one list", (long long)v.count);
-        damaged(r);
-    }
-    return v;
-}
-
-static struct vector tables(struct reader *r, int64_t table, int number) { return bounded(r, table, number, 4, MOST_ENTRIES); }
-
-static int64_t table_in(struct reader *r, struct vector v, int64_t i) { return v.at + 4 * i + u32(r, v.at + 4 * i); }
-
-static struct vector ints(struct reader *r, int64_t table, int number) { return bounded(r, table, number, 4, MOST_ENTRIES); }
-
-static int32_t int_in(struct reader *r, struct vector v, int64_t i) { return (int32_t)u32(r, v.at + 4 * i); }
-
-static struct slice text_field(struct reader *r, int64_t table, int number) {
-    struct vector v = vector(r, table, number, 1);
-    return (struct slice){(const char *)r->data + v.at, (size_t)(v.count < MOST_NAME ? v.count : MOST_NAME)};
-}
 
 static void read_tensor(struct reader *r, int64_t table, uint32_t number, struct tensor *into) {
     int type = field_i8(r, table, TENSOR_TYPE);
@@ -257,80 +157,6 @@ static struct vector positions_in(struct reader *r, int64_t graph, int number, i
         }
     }
     return found;
-}
-
-static void hide(struct facts *facts, int64_t at, size_t size) {
-    if (facts->hidden_count == MOST_HIDDEN)
-        return;
-    if (!facts->hidden)
-        facts->hidden = need(MOST_HIDDEN * sizeof *facts->hidden);
-    facts->hidden[facts->hidden_count++] = (struct hidden){(size_t)at, size};
-}
-
-static bool all_within(struct reader *r, int64_t table, int number, int32_t lowest, int64_t end) {
-    struct vector found = ints(r, table, number);
-    for (int64_t i = 0; i < found.count; i++)
-        if (int_in(r, found, i) < lowest || int_in(r, found, i) >= end)
-            return false;
-    return true;
-}
-
-/* What LiteRT's loader follows without a look, and what it refuses without need. */
-static const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts) {
-    struct vector graphs = tables(r, root, MODEL_GRAPHS), buffers = vector(r, root, MODEL_BUFFERS, 4);
-    for (int64_t g = 0; g < graphs.count; g++) {
-        int64_t graph = table_in(r, graphs, g);
-        struct vector all = tables(r, graph, GRAPH_TENSORS), operators = tables(r, graph, GRAPH_OPERATORS);
-        for (int64_t i = 0; i < all.count; i++) {
-            int64_t tensor = table_in(r, all, i), at = place(r, tensor, TENSOR_VARIABLE);
-            if (field_u32(r, tensor, TENSOR_BUFFER, 0) >= (buffers.count ? buffers.count : 1))
-                return "a tensor has a buffer that is not there";
-            if (at && i8(r, at))
-                hide(facts, at, 1);
-        }
-        if (!all_within(r, graph, GRAPH_INPUTS, 0, all.count) || !all_within(r, graph, GRAPH_OUTPUTS, 0, all.count))
-            return "a graph has an input or output that is not there";
-        for (int64_t i = 0; i < operators.count; i++) {
-            int64_t operator = table_in(r, operators, i);
-            if (!all_within(r, operator, OPERATOR_INPUTS, -1, all.count) ||
-                !all_within(r, operator, OPERATOR_OUTPUTS, 0, all.count))
-                return "an operator has a tensor that is not there";
-            struct vector mutating = vector(r, operator, OPERATOR_MUTATING, 1);
-            struct vector intermediates = vector(r, operator, OPERATOR_INTERMEDIATES, 4);
-            if (mutating.count)
-                hide(facts, mutating.at - 4, 4);
-            if (intermediates.count)
-                hide(facts, intermediates.at - 4, 4);
-        }
-    }
-    struct vector signatures = tables(r, root, MODEL_SIGNATURES);
-    for (int64_t s = 0; s < signatures.count; s++) {
-        int64_t signature = table_in(r, signatures, s);
-        uint32_t graph = field_u32(r, signature, 4, 0);
-        if (graph >= graphs.count)
-            return "a signature has a graph that is not there";
-        int64_t tensors_ = tables(r, table_in(r, graphs, graph), GRAPH_TENSORS).count;
-        for (int number = 0; number < 2; number++) {
-            struct vector entries = tables(r, signature, number);
-            for (int64_t i = 0; i < entries.count; i++)
-                if (field_u32(r, table_in(r, entries, i), 1, 0) >= tensors_)
-                    return "a signature has a tensor that is not there";
-        }
-    }
-    struct vector metadata = tables(r, root, MODEL_METADATA);
-    for (int64_t i = 0; i < metadata.count; i++) {
-        int64_t entry = table_in(r, metadata, i);
-        if (!place(r, entry, 0) || field_u32(r, entry, 1, 0) >= buffers.count)
-            return "metadata without a name or a buffer";
-    }
-    for (int64_t i = 0; i < buffers.count; i++) {
-        int64_t buffer = table_in(r, buffers, i), at = place(r, buffer, 1), length = place(r, buffer, 2);
-        uint64_t offset = at ? (uint64_t)i64(r, at) : 0, size = length ? (uint64_t)i64(r, length) : 0;
-        if (offset && (offset > (uint64_t)r->size || size > (uint64_t)r->size - offset))
-            return "a buffer lies outside the file";
-        vector(r, buffer, 0, 1);
-    }
-    return facts->hidden_count == MOST_HIDDEN ? "too many variables" : NULL;
 }
 
 static _Noreturn void not_built(struct reader *r, const char *why) {
