@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.errors import AgentError
 from lading_agent.serve import verify
 from lading_agent.serve.device import FEATURES, Served
-from lading_agent.serve.exchange import Exchange, message_of
+from lading_agent.serve.receiving import Missing, receive
 from lading_agent.serve.specs import refuse_too_large
 from lading_agent.store import collect, install, space
-from lading_agent.store.blobs import BadContent, Receiver, missing
+from lading_agent.store.blobs import missing
 from lading_agent.store.durable import remove_tree
 from lading_agent.store.lock import locked
 from lading_agent.store.releases import CANDIDATE, INSTALLED, Release, Releases, now
-from lading_agent.wire.frames import DATA
-from lading_agent.wire.messages import Fields
 
-NEEDS_A_MESSAGE = 2000
-ROUNDS = 3
-"""How often the client is asked again for content that older bytes of the device had spoilt."""
+if TYPE_CHECKING:
+    from lading_agent.serve.exchange import Exchange
 
 IN_PLACE = "in-place"
-
-Missing = List[Tuple[str, int, int]]
 
 
 def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
@@ -167,61 +162,7 @@ class _Push:
             space.require(space.measure(self._layout.home, self._served.storage_bytes), need, inodes)
 
     def _receive(self, wanted: Missing) -> None:
-        receiver = Receiver(self._layout, self._steps)
-        try:
-            for _ in range(ROUNDS):
-                self._ask(wanted)
-                if not wanted:
-                    break
-                bad = self._receive_round(receiver)
-                receiver.commit()
-                wanted = missing(self._layout, self._blobs)
-                if not wanted:
-                    break
-                if not bad:
-                    raise AgentError("usage", "the client did not send all that is missing", "update lading")
-            else:
-                raise AgentError("agent-failed", "content comes out damaged on the device", "look at its storage")
-        finally:
-            receiver.close()
-
-    def _ask(self, wanted: Missing) -> None:
-        order = {digest: number for number, digest in enumerate(self._blobs)}
-        for at in range(0, max(len(wanted), 1), NEEDS_A_MESSAGE):
-            part = [[order[digest], offset] for digest, _, offset in wanted[at : at + NEEDS_A_MESSAGE]]
-            more = at + NEEDS_A_MESSAGE < len(wanted)
-            self._exchange.event("need", blobs=part, more=more)
-
-    def _receive_round(self, receiver: Receiver) -> List[str]:
-        """Take what the client sends up to its ``commit``; return what has to be sent again, from its start."""
-        digests = list(self._blobs)
-        bad: List[str] = []
-        while True:
-            frame = self._exchange.receive()
-            try:
-                if frame.kind == DATA:
-                    receiver.feed(frame.payload)
-                    continue
-                message = message_of(frame) or {}
-                if message.get("message") == "commit":
-                    break
-                if message.get("message") != "blob" or receiver.remaining:
-                    raise AgentError("usage", "the client sent something unexpected", "update lading")
-                fields = Fields(message)
-                digest = digests[fields.integer("index", high=len(digests) - 1)]
-                receiver.begin(digest, self._blobs[digest], fields.integer("offset"))
-            except BadContent as error:
-                if not error.resumed:
-                    raise AgentError(
-                        "bundle",
-                        f"what was sent as {error.digest} is something else: the bundle is damaged",
-                        "pack it again, or fetch it again from where it came",
-                        {"digest": error.digest},
-                    ) from None
-                bad.append(error.digest)
-        if receiver.remaining:
-            raise AgentError("usage", "the client stopped in the middle of a blob", "update lading")
-        return bad
+        receive(self._layout, self._steps, self._exchange, self._blobs, wanted)
 
     def _install(self) -> Release:
         bill = self._bill
