@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading import profiles
+from lading_agent.runs.native import NativeRunner
 from lading_agent.runs.spec import MIB, DirSpec, GoldenSpec, Limits, ModelSpec, RunSpec, TensorFile
 from tests.support import made_models, wat_guests
 from tests.support.hosts import agree, agree_on, native
@@ -453,16 +454,16 @@ def test_an_engine_that_is_not_the_expected_one_is_refused_by_name(tmp_path: Pat
     module = tmp_path / "guest.wasm"
     module.write_bytes(wat_guests.exits(0))
     spec = RunSpec(str(module), litert)
-    usual = native()
+    usual = native().engines
     for broken, word in (
-        (replace(usual, wasmtime=usual.litert), "has no function wasm_"),
-        (replace(usual, litert=usual.wasmtime), "has no function LiteRt"),
-        (replace(usual, litert=tmp_path / "none.so"), "cannot be loaded"),
-        (replace(usual, wasmtime=module), "cannot be loaded"),
-        (replace(usual, wasmtime_version="3.0.0"), "wasmtime is 3.0.0"),
-        (replace(usual, litert_version="1.0.0"), "ai-edge-litert is 1.0.0"),
+        (replace(usual, wasmtime=replace(usual.wasmtime, path=usual.litert.path)), "has no function wasm_"),
+        (replace(usual, litert=replace(usual.litert, path=usual.wasmtime.path)), "has no function LiteRt"),
+        (replace(usual, litert=replace(usual.litert, path=tmp_path / "none.so")), "cannot be loaded"),
+        (replace(usual, wasmtime=replace(usual.wasmtime, path=module)), "cannot be loaded"),
+        (replace(usual, wasmtime=replace(usual.wasmtime, version="3.0.0")), "wasmtime is 3.0.0"),
+        (replace(usual, litert=replace(usual.litert, version="1.0.0")), "ai-edge-litert is 1.0.0"),
     ):
-        result = run(spec, command=broken).result
+        result = run(spec, command=NativeRunner(broken)).result
         assert (result.kind, result.status) == ("no-engine", 125)
         assert word in result.message
 

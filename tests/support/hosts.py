@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading_agent.runs.native import NativeMissing, NativeRunner, native_runner
+from lading_agent.engines.parts import EngineMissing
+from lading_agent.runs.native import NativeRunner, native_runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ def native() -> NativeRunner:
     """The native runner of this machine; the test is skipped where there is none."""
     try:
         return native_runner()
-    except NativeMissing as error:
+    except EngineMissing as error:
         pytest.skip(str(error))
 
 

@@ -23,13 +23,6 @@ class ModuleNotFound(LadingError):
     code = "module-not-found"
 
 
-class NativeUnavailable(LadingError):
-    """The native runner cannot be had on this machine."""
-
-    run_status = 125
-    code = "no-native-runner"
-
-
 @dataclass(frozen=True)
 class NamedModel:
     """A model that the guest may load by name."""
@@ -114,25 +107,23 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
     )
 
 
-HOSTS = ("python", "native")
-"""What can run a guest on this machine."""
-
-
 def runner_command(host: str) -> RunnerCommand:
-    """How a run is started on one of :data:`HOSTS`.
+    """How a run is started on one of :data:`lading_agent.runs.choose.HOSTS`.
 
     Raises:
         UsageError: no such host.
-        NativeUnavailable: this machine has no native runner, or not its engines.
     """
-    from lading_agent.runs.launch import python_runner
-    from lading_agent.runs.native import NativeMissing, native_runner
+    from lading_agent.runs.choose import HOSTS, Chooser
 
-    if host == "python":
-        return python_runner
-    if host != "native":
-        raise UsageError(f"--host {host!r} is not a host", remedy=f"hosts are {' and '.join(HOSTS)}")
-    try:
-        return native_runner()
-    except NativeMissing as error:
-        raise NativeUnavailable(str(error), remedy="run it with the Python host (--host python)") from error
+    if host not in HOSTS:
+        raise UsageError(f"--host {host!r} is not a host", remedy=f"hosts are {', '.join(HOSTS[:-1])} and {HOSTS[-1]}")
+    return Chooser(host, cache=cache_folder())
+
+
+def cache_folder() -> Path:
+    """Where this user's own runs keep compiled guests and what is known of engines."""
+    from pathlib import Path
+
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("lading", appauthor=False))

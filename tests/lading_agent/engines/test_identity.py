@@ -68,7 +68,7 @@ def test_an_edited_file_is_damaged_and_a_mended_one_is_not(tmp_path: Path, engin
 def test_what_the_medium_lost_is_found_when_the_files_are_doubted(
     tmp_path: Path, engines: EngineSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_identity", lambda path: [path.stat().st_size, 0, 0, 0])
+    monkeypatch.setattr(identity, "state_of", lambda path: [path.stat().st_size, 0, 0, 0])
     identities = Identities(tmp_path / "cache")
     check(engines, identities)
     flip_silently(engines.wasmtime.path)

@@ -57,6 +57,13 @@ class Link(Table, frozen=True):
     """Import modules that offer WASI preview 1."""
 
 
+class Host(Table, frozen=True):
+    """Which of lading's hosts replays the profile."""
+
+    native: bool = False
+    """Whether the native runner may, where it is to be had and knows every step; otherwise the Python host does."""
+
+
 class Limits(Table, frozen=True):
     """The firmware's own limits; absent: none of its own."""
 
@@ -168,6 +175,7 @@ class FirmwareProfile(Table, frozen=True):
     """The form of wasi-nn: ``witx``, ``wit-…``, or what the firmware calls its own."""
     statuses: Statuses = msgspec.field(default_factory=Statuses)
     link: Link = msgspec.field(default_factory=Link)
+    host: Host = msgspec.field(default_factory=Host)
     limits: Limits = msgspec.field(default_factory=Limits)
     wasm: Wasm = msgspec.field(default_factory=Wasm)
     abi: Abi | None = None

@@ -48,13 +48,13 @@ class Identities:
 
     def digest(self, path: Path) -> str:
         """A file's digest, as it was when the file last changed."""
-        now = _identity(path)
+        now = state_of(path)
         with self._lock:
             entry = self._remembered().get(str(path))
             if entry is not None and entry[:-1] == now:
                 return str(entry[-1])
             digest = digest_of(path)
-            if _identity(path) == now:
+            if state_of(path) == now:
                 self._remember(str(path), [*now, digest])
             return digest
 
@@ -113,7 +113,8 @@ def first_damaged(engines: EngineSet, identities: Identities) -> Optional[Engine
     return None
 
 
-def _identity(path: Path) -> List[int]:
+def state_of(path: Path) -> List[int]:
+    """What changes when a file does: size, times and inode number."""
     about = path.stat()
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 

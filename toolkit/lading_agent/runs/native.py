@@ -1,84 +1,133 @@
-"""The native runner: the program that lading brings for this machine, over engines that are installed here.
-
-The engines are the shared libraries inside the packages ``wasmtime`` and ``ai-edge-litert``; nothing of their Python
-code is used.
-"""
+"""The native runner: its command lines, and which firmware profiles it speaks."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional, Tuple
+
+from lading_agent.engines import packages
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lading_agent.engines.parts import EngineSet
     from lading_agent.runs.spec import RunSpec
 
-_BINARIES = Path(__file__).absolute().parents[2] / "lading_runner" / "bin"
+STEPS: Final[Dict[str, Tuple[str, ...]]] = {
+    "memory": (),
+    "readable": ("what",),
+    "encoding": (),
+    "target": (),
+    "builder-count": ("count",),
+    "backend": (),
+    "model-size": (),
+    "graph-slot": (),
+    "given-model": (),
+    "claim-graph": (),
+    "named-model": (),
+    "named-model-loads": (),
+    "operators": (),
+    "graph": (),
+    "context-slot": (),
+    "prepare": (),
+    "claim-context": (),
+    "context": (),
+    "input-index": (),
+    "input-type": (),
+    "dims": ("match",),
+    "data-length": (),
+    "put-input": (),
+    "invoke": (),
+    "output-index": (),
+    "computed": ("by",),
+    "output-type": (),
+    "capacity": ("write", "unit"),
+    "put-output": ("unit",),
+    "state-tensors": (),
+    "invoke-step": (),
+    "reset-steps": (),
+    "drop-graph": (),
+    "drop-context": (),
+}
+"""The native runner's steps, with the parameters that it honours beside ``fail``, as in its ``profile.c``."""
 
-
-class NativeMissing(RuntimeError):
-    """There is no native runner for this machine, or one of its engines is not installed."""
+_TRANSFERS: Final = {"input": ("truncate", "drop"), "output": ("zeros", "clear")}
+"""Transfers that are left to the Python host."""
 
 
 @dataclass(frozen=True)
 class NativeRunner:
     """A :data:`~lading_agent.runs.launch.RunnerCommand`: the program and its engines."""
 
-    program: Path
-    wasmtime: Path
-    wasmtime_version: str
-    litert: Path
-    litert_version: str
+    engines: EngineSet
 
     def __call__(self, spec: RunSpec) -> List[str]:  # noqa: ARG002
         """The command for a run."""
+        engines = self.engines
         return [
-            str(self.program),
+            str(engines.runner.path),
             "run",
             "--wasmtime",
-            str(self.wasmtime),
+            str(engines.wasmtime.path),
             "--wasmtime-version",
-            self.wasmtime_version,
+            engines.wasmtime.version,
             "--litert",
-            str(self.litert),
+            str(engines.litert.path),
             "--litert-version",
-            self.litert_version,
+            engines.litert.version,
         ]
 
 
 def native_runner(program: Optional[Path] = None) -> NativeRunner:
-    """The native runner of this machine.
+    """The native runner of this machine, over the installed packages' engines, whatever state they are in.
 
     Args:
         program: another build of the runner than the one that lading brings.
 
     Raises:
-        NativeMissing: this machine cannot have one, or an engine is not installed.
+        EngineMissing: this machine cannot have one, or an engine is not installed.
     """
-    machine = platform.machine()
-    if not sys.platform.startswith("linux"):
-        raise NativeMissing(f"there is no native runner for {sys.platform}, only for Linux")
-    if program is None:
-        program = _BINARIES / f"lading-runner-{machine}"
-        if not program.is_file():
-            raise NativeMissing(f"there is no native runner for {machine} in {_BINARIES}")
-    return NativeRunner(
-        program,
-        _file("wasmtime", f"wasmtime/linux-{machine}/_libwasmtime.so"),
-        importlib.metadata.version("wasmtime"),
-        _file("ai-edge-litert", "ai_edge_litert/libLiteRt.so"),
-        importlib.metadata.version("ai-edge-litert"),
-    )
+    return NativeRunner(packages.installed(program=program))
 
 
-def _file(package: str, name: str) -> Path:
-    try:
-        path = Path(str(importlib.metadata.distribution(package).locate_file(name)))
-    except importlib.metadata.PackageNotFoundError as error:
-        raise NativeMissing(f"{package} is not installed here: the native runner needs its library") from error
-    if not path.is_file():
-        raise NativeMissing(f"{package} is installed without {name}: the native runner needs it")
-    return path
+def unspoken(profile: Mapping[str, Any]) -> str:
+    """What of a resolved firmware profile the native runner cannot do; empty when it can do all of it.
+
+    The runner refuses by itself what it does not know: this says it before one is started.
+    """
+    functions = profile.get("functions") or {}
+    layout = (profile.get("abi") or {}).get("layout")
+    backend = profile.get("backend", "litert")
+    if not functions:
+        return "it hosts no core modules"
+    if layout != "witx":
+        return f"the layout {layout!r}"
+    if backend not in ("litert", "none"):
+        return f"the backend {backend!r}"
+    for side, transfers in _TRANSFERS.items():
+        for rule in (profile.get("tensors") or {}).get(side) or ():
+            if rule.get("how") in transfers:
+                return f"tensors that pass by {rule.get('how')!r}"
+    if "exit" in functions:
+        return "steps when the guest ends"
+    for program in functions.values():
+        for step in program:
+            why = _unspoken_step(step)
+            if why:
+                return why
+    return ""
+
+
+def _unspoken_step(step: Mapping[str, Any]) -> str:
+    name = step.get("step")
+    params = STEPS.get(str(name))
+    if params is None:
+        return f"the step {name!r}"
+    for key in step:
+        if key not in ("step", "fail", *params) and not key.startswith("x-"):
+            return f"the step {name!r} with {key!r}"
+    if name == "prepare" and step.get("fail") == "success":
+        return f"going on when the step {name!r} fails"
+    if step.get("unit", "bytes") != "bytes":
+        return f"sizes in {step['unit']}"
+    return ""

@@ -16,14 +16,14 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, List, Mapping, Optional
 
 from lading_agent.runs import verdict
-from lading_agent.runs.launch import RunnerCommand, python_runner
+from lading_agent.runs.launch import CannotLaunch, Doctor, RunnerCommand, python_runner
 from lading_agent.runs.report import PHASES
+from lading_agent.runs.result import RunResult
 
 if TYPE_CHECKING:
-    from lading_agent.runs.result import RunResult
     from lading_agent.runs.spec import RunSpec
 
 CHUNK = 64 * 1024
@@ -64,7 +64,13 @@ def run(
     Returns:
         How it ended. A run that the host ended is a result too, never an exception.
     """
-    return _Supervisor(spec, on_stdout, on_stderr, on_report, should_stop, command or python_runner).run(stdin)
+    chosen = command or python_runner
+    try:
+        argv = chosen(spec)
+    except CannotLaunch as error:
+        return RunResult("failed", verdict.HOST_FAILED, error.kind, error.message, error.remedy)
+    result = _Supervisor(spec, on_stdout, on_stderr, on_report, should_stop).run(argv, stdin)
+    return chosen.examine(spec, result) if isinstance(chosen, Doctor) else result
 
 
 class _Supervisor:
@@ -75,13 +81,11 @@ class _Supervisor:
         on_stderr: Bytes,
         on_report: Report,
         should_stop: Optional[Callable[[], bool]],
-        command: RunnerCommand,
     ) -> None:
         self._spec = spec
         self._sinks = {"stdout": on_stdout, "stderr": on_stderr}
         self._on_report = on_report
         self._should_stop = should_stop
-        self._command = command
         self._output_left = spec.limits.output_bytes
         self._line = bytearray()
         self._tail = bytearray()
@@ -92,7 +96,7 @@ class _Supervisor:
         self._kill_lock = threading.Lock()
         self._reaped = False
 
-    def run(self, stdin: Optional[int]) -> RunResult:
+    def run(self, argv: List[str], stdin: Optional[int]) -> RunResult:
         with contextlib.ExitStack() as stack:
             spec_file = stack.enter_context(_anonymous_file("lading-spec"))
             spec_file.write(self._spec.encode())
@@ -110,10 +114,9 @@ class _Supervisor:
                 "--phase": self._phase_file.fileno(),
                 "--log": self._log_file.fileno(),
             }
-            argv = self._command(self._spec) + [word for name, fd in fds.items() for word in (name, str(fd))]
             try:
                 process = subprocess.Popen(
-                    argv,
+                    [*argv, *(word for name, fd in fds.items() for word in (name, str(fd)))],
                     stdin=subprocess.DEVNULL if stdin is None else stdin,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from lading_agent.errors import AgentError
-from lading_agent.runs.launch import RunnerCommand, python_runner
+from lading_agent.runs.choose import Chooser
 from lading_agent.store.steps import Steps
 from lading_agent.wire.frames import MAX_FRAME
 from lading_agent.wire.hello import Hello
@@ -16,9 +16,10 @@ from lading_agent.wire.hello import Hello
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lading_agent.runs.launch import RunnerCommand
     from lading_agent.store.layout import Layout
 
-FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "facts", "probe", "runtime-lading")
+FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "facts", "probe", "engines", "runtime-lading")
 STDIN_WINDOW = 256 * 1024
 _TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
 
@@ -33,7 +34,7 @@ class Served:
     profile: Mapping[str, Any]
     """The resolved firmware profile."""
     steps: Steps = field(default_factory=Steps)
-    runner: RunnerCommand = python_runner
+    runner: RunnerCommand = field(default_factory=Chooser)
     emulated: bool = False
     """The target is acted, on some other machine: what that machine is made of is nobody's business."""
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Optional
 
 from lading_agent.errors import AgentError
-from lading_agent.runs.launch import RunnerCommand, python_runner
+from lading_agent.runs.choose import Chooser
 from lading_agent.serve.device import Served, read_device
 from lading_agent.serve.server import Server
 from lading_agent.store.layout import Layout
@@ -16,13 +16,15 @@ from lading_agent.store.steps import OnStep, Steps
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lading_agent.runs.launch import RunnerCommand
+
 
 def serve_stdio(
     home: Path,
     device: Optional[Path] = None,
     *,
     on_step: Optional[OnStep] = None,
-    runner: RunnerCommand = python_runner,
+    runner: Optional[RunnerCommand] = None,
 ) -> int:
     """Serve the device whose home is ``home`` until standard input ends.
 
@@ -30,7 +32,7 @@ def serve_stdio(
         home: the agent's folder.
         device: the device file; ``device.json`` in the home by default.
         on_step: called with the name of each step of a push before it is taken.
-        runner: which runner a run is started with.
+        runner: how a run is started; by default whichever of lading's hosts fits the firmware profile.
 
     Returns:
         An exit status.
@@ -42,7 +44,10 @@ def serve_stdio(
         sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
         return 1
     reading, writing = _take_over()
-    served = Served(layout, doc["target"], doc["profile"], Steps(on_step), runner, emulated=doc.get("emulated") is True)
+    starting = runner if runner is not None else Chooser(cache=layout.cache)
+    served = Served(
+        layout, doc["target"], doc["profile"], Steps(on_step), starting, emulated=doc.get("emulated") is True
+    )
     return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
 
 

@@ -89,8 +89,8 @@ def _mismatch_text(bill: Bill, report: Dict[str, Any]) -> str:
     if not isinstance(mismatch, dict):
         return f"{what} of {bill.app.name} came out wrong on the device"
     tolerance, unit = mismatch.get("tolerance"), str(mismatch.get("unit") or "")
-    if isinstance(tolerance, float):
-        unit = unit.rstrip("s") if tolerance == 1.0 else unit
+    if isinstance(tolerance, (int, float)):
+        unit = unit.rstrip("s") if tolerance == 1 else unit
         tolerance = f"{tolerance:g}"
     return (
         f"{what} came out wrong on the device: tensor {mismatch.get('tensor')}{mismatch.get('index')} "

@@ -64,6 +64,9 @@ class Layout:
         self.blobs = home / "blobs" / "sha256"
         self.staging = home / "staging"
         self.apps = home / "apps"
+        self.agent = home / "agent"
+        self.cache = home / "cache"
+        """What can be made again: compiled guests, digests of engines."""
 
     def prepare(self) -> None:
         """Make what is missing.

@@ -57,9 +57,10 @@ def emulate(
     host: Annotated[
         str,
         typer.Option(
-            metavar="HOST", help="What runs the guest: python (any profile) or native (lading's own on Linux)."
+            metavar="HOST",
+            help="What runs the guest: auto, python (any profile) or native (lading's own runner, on Linux).",
         ),
-    ] = "python",
+    ] = "auto",
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:

@@ -1,0 +1,152 @@
+"""Which program runs a guest: the native runner where it can, the Python host where it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Callable, Final, List, Optional, Sequence, Tuple
+
+from lading_agent.engines import identity, packages
+from lading_agent.engines.identity import Identities
+from lading_agent.engines.parts import EngineDamaged, EngineMissing, EngineSet
+from lading_agent.runs.launch import CannotLaunch, python_runner
+from lading_agent.runs.native import NativeRunner, unspoken
+from lading_agent.runs.result import RunResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lading_agent.runs.spec import RunSpec
+
+AUTO: Final = "auto"
+PYTHON: Final = "python"
+NATIVE: Final = "native"
+HOSTS: Final = (AUTO, PYTHON, NATIVE)
+
+Finder = Callable[[Identities], EngineSet]
+"""Where engines come from; raises :class:`EngineMissing` where there are none."""
+
+DAMAGED: Final = "engine-damaged"
+DAMAGED_REMEDY: Final = "install the engines again; lading engines verify tells which files are not what they were"
+_BAD_ENDS: Final = frozenset(("interpreter-crashed", "interpreter-stuck", "no-engine", "runner-failed", "host-failed"))
+"""Ends that a damaged engine may be the cause of."""
+_PYTHON_NEEDS: Final = ("numpy", "wasmtime")
+
+
+def installed_packages() -> Finder:
+    """The engines of the installed packages, looked up once and again when a file of theirs changed."""
+    found: List[Tuple[EngineSet, List[List[int]]]] = []
+
+    def find(identities: Identities) -> EngineSet:
+        if found:
+            engines, then = found[0]
+            try:
+                if [identity.state_of(file.path) for file in engines.files] == then:
+                    return engines
+            except OSError:
+                pass
+            found.clear()
+        engines = packages.installed(identities)
+        found.append((engines, [identity.state_of(file.path) for file in engines.files]))
+        return engines
+
+    return find
+
+
+class Chooser:
+    """A :data:`~lading_agent.runs.launch.RunnerCommand` that chooses by the run's firmware profile.
+
+    Args:
+        host: :data:`AUTO`, or the only one to use.
+        cache: the folder for what is remembered of engines; None: nothing outlives this object.
+        finders: where engines come from, the first that has some.
+    """
+
+    def __init__(
+        self, host: str = AUTO, *, cache: Optional[Path] = None, finders: Optional[Sequence[Finder]] = None
+    ) -> None:
+        self._host = host
+        self._identities = Identities(cache)
+        self._finders: Tuple[Finder, ...] = tuple(finders) if finders is not None else (installed_packages(),)
+
+    def __call__(self, spec: RunSpec) -> List[str]:
+        """The command for a run.
+
+        Raises:
+            CannotLaunch: nothing here can do it, or an engine is damaged.
+        """
+        native = self.native(spec)
+        return native(spec) if native is not None else python_runner(spec)
+
+    def native(self, spec: RunSpec) -> Optional[NativeRunner]:
+        """The native runner, if it is the one for this run; None: the Python host is.
+
+        Raises:
+            CannotLaunch: nothing here can do the run, or an engine is damaged.
+        """
+        why = self._against(spec)
+        if not why:
+            try:
+                engines = self._find()
+                identity.check(engines, self._identities)
+                return NativeRunner(engines)
+            except EngineMissing as error:
+                why = str(error)
+            except EngineDamaged as error:
+                raise CannotLaunch(DAMAGED, str(error), DAMAGED_REMEDY) from error
+            except OSError as error:
+                why = f"an engine cannot be read: {error}"
+            if self._host == NATIVE:
+                raise CannotLaunch("no-native-runner", why, "run it with the Python host (--host python)")
+        lacking = [name for name in _PYTHON_NEEDS if not _importable(name)]
+        if lacking:
+            raise CannotLaunch(
+                "no-runtime",
+                f"nothing here can run it: not the native runner ({why}), not the Python host ({' and '.join(lacking)}"
+                " not installed)",
+                "install the engines of the native runner, or use another device",
+            )
+        return None
+
+    def examine(self, spec: RunSpec, result: RunResult) -> RunResult:
+        """Whether a run ended badly because an engine's file is not what it was: then that is its end."""
+        if result.kind not in _BAD_ENDS or self._against(spec):
+            return result
+        try:
+            damaged = identity.first_damaged(self._find(), self._identities)
+        except (EngineMissing, OSError):
+            return result
+        if damaged is None:
+            return result
+        message = f"{EngineDamaged(damaged)}; the run ended so: {result.message}"
+        return RunResult("failed", 125, DAMAGED, message, DAMAGED_REMEDY, result.metrics)
+
+    def _against(self, spec: RunSpec) -> str:
+        """Why the native runner is not the one for this run, wherever that is; empty when it is."""
+        if self._host == NATIVE:
+            return ""
+        if self._host == PYTHON:
+            return "the Python host was asked for"
+        if not (spec.personality.get("host") or {}).get("native"):
+            return f"it does not replay the firmware profile {spec.personality.get('id')}"
+        if spec.trace:
+            return "it does not record calls"
+        if spec.backend not in ("litert", "none"):
+            return f"it has no backend {spec.backend}"
+        missing = unspoken(spec.personality)
+        return f"it does not know {missing}, which the firmware profile asks for" if missing else ""
+
+    def _find(self) -> EngineSet:
+        why: List[str] = []
+        for find in self._finders:
+            try:
+                return find(self._identities)
+            except EngineMissing as error:
+                why.append(str(error))
+        raise EngineMissing("; ".join(why) or "there are no engines")
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
