@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.support.examples import EXAMPLES, ROOT
+
 if TYPE_CHECKING:
     from tests.support.command import Lading
 
 
 def test_targets_are_listed_and_shown(lading: Lading) -> None:
     listed = lading.json("targets", "list")
-    assert listed["schema"] == "lading.targets/1"
+    assert listed["schema"] == "lading.targets-list/1"
+    assert lading.json("targets")["targets"] == listed["targets"]
     assert len(listed["targets"]) >= 16
     assert lading.json("targets", "show", "raspberry-pi-4")["target"]["id"] == "raspberry-pi-4b"
     assert "Raspberry Pi 4" in lading("targets", "show", "raspberry-pi-4b").out
@@ -64,3 +69,54 @@ def test_a_project_s_own_profile_comes_first(lading: Lading) -> None:
     listed = {p["id"]: p for p in lading.json("profiles", "list")["profiles"]}
     assert listed["wasmedge-main"]["origin"] == "project"
     assert listed["wasmedge-main"]["title"] == "ours"
+
+
+def _user_files(lading: Lading, kind: str, **files: str) -> None:
+    folder = lading.home / "config" / "lading" / kind
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / f"{name.replace('_', ' ')}.toml").write_text(text)
+
+
+def test_one_bad_profile_of_the_user_s_stops_nobody_who_did_not_ask_for_it(lading: Lading) -> None:
+    _user_files(
+        lading, "firmware_profiles", broken="schema = 1\nextends = 'wamr-2.4'\ngraphz = 3\n", my_own="schema = 1"
+    )
+    listed = lading("profiles", "list", "--json")
+    assert listed.status == 0
+    ids = {p["id"] for p in listed.json["profiles"]}
+    assert "wamr-2.4" in ids
+    assert "broken" not in ids
+    for words in (["profiles"], ["check", EXAMPLES / "digits", "--on", "all"], ["probe", "emulated://x86-64"]):
+        said = lading(*words).err
+        assert "broken.toml: graphz: unknown key" in said, words
+        assert "remedy: known here: " in said or "did you mean" in said
+        assert "my own.toml: 'my own' cannot be the name" in said
+    assert lading("profiles", "show", "wamr-1").err == "", "a prefix of another"
+    for words in (["profiles", "show", "broken"], ["check", EXAMPLES / "digits", "--on", "broken"]):
+        assert "graphz" in lading(*words, expect=2).err
+    lading("profiles", "validate", lading.home / "config/lading/firmware_profiles/broken.toml", expect=2)
+    lading("profiles", "validate", lading.home / "config/lading/firmware_profiles/my own.toml", expect=2)
+
+
+def test_a_bad_profile_that_hides_the_host_of_recordings_stops_no_check(lading: Lading) -> None:
+    _user_files(lading, "firmware_profiles", **{"lading-litert": "not toml"})
+    done = lading("check", EXAMPLES / "digits", "--on", "all", expect=0)
+    assert "lading-litert.toml: is not TOML" in done.err
+    assert "lading-tflite-runtime  ok" in done.out
+
+
+def test_one_bad_target_of_the_user_s_stops_nobody_who_did_not_ask_for_it(lading: Lading) -> None:
+    _user_files(lading, "targets", broken="schema = 1\n", my_board="schema = 1")
+    done = lading("targets")
+    assert "raspberry-pi-4b" in done.out
+    assert "broken.toml" in done.err
+    assert "my board.toml" in done.err
+    assert lading("targets", "show", "raspberry-pi-4").err == ""
+    lading("targets", "show", "broken", expect=2)
+
+
+@pytest.mark.parametrize("kind", ["targets", "profiles"])
+def test_in_the_source_tree_what_is_shipped_is_called_so(lading: Lading, kind: str) -> None:
+    lading.cwd = ROOT
+    assert {entry["origin"] for entry in lading.json(kind)[kind]} == {"shipped"}

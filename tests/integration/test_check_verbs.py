@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import pytest
 import wasmtime
 
 from tests.support import wat_guests
+from tests.support.command import COMMAND
 from tests.support.differential import GUESTS, MODELS
 from tests.support.examples import EXAMPLES
+from tests.support.terminal import on_a_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +34,53 @@ def test_the_matrix_of_the_digits_example(lading: Lading, tmp_path: Path) -> Non
     assert document["schema"] == "lading.check/1"
     assert len(ET.parse(junit).getroot()[0]) == len(rows)
     table = lading("check", EXAMPLES / "digits", "--on", "all").out.splitlines()
-    assert len(table) == len(rows) + 2, "a heading, one row a profile, the counts"
+    assert [line.split()[0] for line in table[1 : len(rows) + 1]] == list(rows), "one row a profile"
+    assert all(v["reason"] in line for v, line in zip(rows.values(), table[1:], strict=False)), "nothing is cut"
+    for remedy in {v["remedy"] for v in rows.values()} - {""}:
+        assert len([line for line in table if line.endswith(f". {remedy}")]) == 1, remedy
+    assert table[-1].startswith("2 ok, ")
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_terminal_gets_every_word_of_the_matrix(lading: Lading, columns: int) -> None:
+    document = lading.json("check", EXAMPLES / "digits", "--on", "all")
+    env = {**lading.environment(), "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
+    words = [str(COMMAND), "check", str(EXAMPLES / "digits"), "--on", "all"]
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal(words, env, lading.cwd).decode()).replace("\r", "")
+    assert max(map(len, shown.splitlines())) <= columns
+    flowing = " ".join(shown.split())
+    for verdict in document["verdicts"]:
+        for text in (verdict["reason"], verdict["remedy"]):
+            assert " ".join(text.split()) in flowing
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("profiles list", 0),
+        ("targets --help", 0),
+        ("golden", 0),
+        ("probe emulated://x86-64?firmware=wasi-nn-witx", 0),
+        ("check EXAMPLE --on wasmtime-wit", 1),
+        ("check EXAMPLE --on wasmtime-wit --json", 1),
+        ("profiles show nothing", 2),
+    ],
+)
+def test_output_that_nobody_reads_ends_a_verb_quietly(lading: Lading, words: str, status: int) -> None:
+    """The status is still the verb's own word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [str(COMMAND), *words.replace("EXAMPLE", str(EXAMPLES / "digits")).split()]
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, env=lading.environment(), cwd=lading.cwd, check=False
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+    assert b"Broken pipe" not in done.stderr
+    assert (done.stderr == b"") == (status < 2)
 
 
 def test_what_is_required_decides(lading: Lading) -> None:

@@ -85,6 +85,20 @@ def test_files_and_bare_modules(
     assert said("emulate", tmp_path / "app" / "guest.wasm", "--dir", f"{tmp_path}::/var:rw")["kind"] == "exit"
 
 
+def test_what_is_known_of_boards_and_firmwares(said: Callable[..., dict[str, Any]]) -> None:
+    said("targets-list")
+    said("targets-show", "x86-64")
+    said("profiles-list")
+    said("profiles-show", "wamr-2.4")
+    assert said("profiles-diff", "wamr-2.4", "wamr-2.3")["differences"]
+    said("profiles-validate", ROOT / "firmware_profiles" / "wamr-2.4.toml")
+
+
+def test_before_anything_is_sent(said: Callable[..., dict[str, Any]], digits: Path) -> None:
+    assert said("check", digits, "--on", "all")["ok"]
+    assert said("trace", digits)["complete"]
+
+
 def test_help_lists_every_verb_whose_keys_stay(lading: Lading) -> None:
     listed = set(re.findall(r"^│ ([a-z]+) +[A-Z]", lading("--help").out, re.MULTILINE))
     assert {verb.split("-")[0] for verb in KEYS} <= listed

@@ -165,11 +165,28 @@ def test_the_project_hides_the_user_who_hides_what_is_shipped(tmp_path: Path, mo
     assert datafiles.search("other", project) == {}
 
 
-def test_a_file_name_that_cannot_be_an_id_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "targets").mkdir()
-    (tmp_path / "targets" / "my board.toml").touch()
+def test_a_file_name_that_cannot_be_an_id_hinders_no_other(tmp_path: Path) -> None:
+    (tmp_path / "kind").mkdir()
+    for name in ("my board", "mine"):
+        (tmp_path / "kind" / f"{name}.toml").touch()
+    assert list(datafiles.search("kind", tmp_path)) == ["mine"]
+    assert [error.message for error in datafiles.misnamed("kind", tmp_path)] == [
+        f"{tmp_path}/kind/my board.toml: 'my board' cannot be the name of a kind file"
+    ]
     with pytest.raises(DataFileError, match="my board"):
-        datafiles.search("targets", tmp_path)
+        datafiles.tell_misnamed("kind", tmp_path, None)
+    with pytest.raises(DataFileError, match="my board"):
+        datafiles.data_file(tmp_path / "kind" / "my board.toml", "kind", "user")
+
+
+def test_files_that_cannot_be_used_are_told_of_or_an_error(tmp_path: Path) -> None:
+    files = [datafiles.DataFile(id_, tmp_path / f"{id_}.toml", "user") for id_ in "ab"]
+    files[1].path.write_text("x = 1")
+    told: list[DataFileError] = []
+    assert datafiles.usable(files, lambda file: datafiles.read_toml(file.path), told.append) == {"b": {"x": 1}}
+    assert [error.message.partition(":")[0] for error in told] == [str(files[0].path)]
+    with pytest.raises(DataFileError):
+        datafiles.usable(files, lambda file: datafiles.read_toml(file.path), None)
 
 
 @given(st.integers(0, 2**60))

@@ -17,7 +17,7 @@ import threading
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,7 +27,7 @@ from lading.files import open_regular
 from lading.units import Size, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Origin = Literal["project", "user", "shipped"]
 
@@ -38,6 +38,9 @@ ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """What the stem of a data file, and the name of a device, may look like."""
 
 T = TypeVar("T")
+
+Skipped: TypeAlias = "Callable[[DataFileError], None]"
+"""Is told of a file that cannot be used, where one bad file is no reason not to go on with the others."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -80,8 +83,7 @@ def shipped_dir(kind: str) -> Path:
 def search(kind: str, project_dir: Path | None = None) -> dict[str, DataFile]:
     """Every file of a kind by its id, in order of ids; the project's hide the user's, the user's the shipped ones.
 
-    Raises:
-        DataFileError: a file whose name cannot be an id.
+    Files whose names cannot be ids are not among them: see :func:`misnamed`.
     """
     found: dict[str, DataFile] = {}
     for files in reversed(layers(kind, project_dir).values()):
@@ -90,26 +92,83 @@ def search(kind: str, project_dir: Path | None = None) -> dict[str, DataFile]:
 
 
 def layers(kind: str, project_dir: Path | None = None) -> dict[Origin, dict[str, DataFile]]:
-    """The files of a kind at each place, hidden ones too; the place that hides the others comes first.
+    """The files of a kind at each place, hidden ones too; the place that hides the others comes first."""
+    return {
+        origin: {path.stem: DataFile(path.stem, path, origin) for path in _tomls(folder) if ID.fullmatch(path.stem)}
+        for origin, folder in _places(kind, project_dir).items()
+    }
+
+
+def misnamed(kind: str, project_dir: Path | None = None) -> list[DataFileError]:
+    """What is wrong with the files of a kind that nobody can ask for, because their names cannot be ids."""
+    folders = _places(kind, project_dir).values()
+    return [_misnamed(path, kind) for folder in folders for path in _tomls(folder) if not ID.fullmatch(path.stem)]
+
+
+def _misnamed(path: Path, kind: str) -> DataFileError:
+    return DataFileError(
+        f"{path}: '{path.stem}' cannot be the name of a {kind} file",
+        remedy="rename it: letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63",
+        details={"file": str(path), "key": ""},
+    )
+
+
+def tell_misnamed(kind: str, project_dir: Path | None, skipped: Skipped | None) -> None:
+    """Tell of the files whose names cannot be ids.
 
     Raises:
-        DataFileError: a file whose name cannot be an id.
+        DataFileError: there is one, and nobody wants to be told.
     """
-    places: dict[Origin, Path] = {} if project_dir is None else {"project": project_dir / kind}
-    places |= {"user": user_config_dir() / kind, "shipped": shipped_dir(kind)}
-    found: dict[Origin, dict[str, DataFile]] = {}
-    for origin, folder in places.items():
-        found[origin] = {}
-        if not folder.is_dir():
-            continue
-        for path in sorted(folder.glob("*.toml")):
-            if not ID.fullmatch(path.stem):
-                raise DataFileError(
-                    f"{path}: '{path.stem}' cannot be the name of a {kind} file",
-                    remedy="rename it: letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63",
-                )
-            found[origin][path.stem] = DataFile(path.stem, path, origin)
+    for error in misnamed(kind, project_dir):
+        if skipped is None:
+            raise error
+        skipped(error)
+
+
+def usable(files: Iterable[DataFile], read: Callable[[DataFile], T], skipped: Skipped | None) -> dict[str, T]:
+    """What each file says, by its id.
+
+    Args:
+        files: of one kind.
+        read: how one of them is read.
+        skipped: is told of each file that cannot be used; None: the first such file is an error.
+
+    Raises:
+        DataFileError: a file cannot be used, and nobody wants to be told.
+    """
+    found: dict[str, T] = {}
+    for file in files:
+        try:
+            found[file.id] = read(file)
+        except DataFileError as error:
+            if skipped is None:
+                raise
+            skipped(error)
     return found
+
+
+def data_file(path: Path, kind: str, otherwise: Origin) -> DataFile:
+    """A file that was named by its path; one that came with lading is known as such.
+
+    Raises:
+        DataFileError: its name cannot be an id.
+    """
+    if not ID.fullmatch(path.stem):
+        raise _misnamed(path, kind)
+    return DataFile(path.stem, path, "shipped" if path.resolve().parent == shipped_dir(kind).resolve() else otherwise)
+
+
+def _places(kind: str, project_dir: Path | None) -> dict[Origin, Path]:
+    shipped = shipped_dir(kind)
+    places: dict[Origin, Path] = {} if project_dir is None else {"project": project_dir / kind}
+    places["user"] = user_config_dir() / kind
+    # In lading's own source tree, the project's folder is the one that is shipped.
+    own: dict[Origin, Path] = {origin: at for origin, at in places.items() if at.resolve() != shipped.resolve()}
+    return {**own, "shipped": shipped}
+
+
+def _tomls(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.toml")) if folder.is_dir() else []
 
 
 def load(path: Path, into: type[T], *, schema: int = 1) -> T:

@@ -91,9 +91,25 @@ def test_conformance_fails_where_another_profile_is_expected_and_writes_junit(
         (["conformance", "--command", "a b"], "no place for the module"),
         (["conformance", "--personality", "tflm-int8"], "hosts no core modules"),
         (["probe", "emulated://x86-64", "--save", "../x"], "cannot be the name"),
+        (["probe", "emulated://x86-64", "--save", "nowhere/x.toml"], "there is no folder nowhere"),
     ],
 )
 def test_wrong_use_is_named(home: dict[str, str], words: list[str], said: str) -> None:
     result = lading(home, *words)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+def test_a_saved_profile_is_not_replaced_unasked(home: dict[str, str], tmp_path: Path) -> None:
+    board = "emulated://x86-64?firmware=wasi-nn-witx"
+    for save in (["probe", board, "--save", str(tmp_path / "mine.toml")], ["profiles", "new", "mine", "--from", board]):
+        assert lading(home, *save).returncode == 0
+        refused = lading(home, *save)
+        assert refused.returncode == 2
+        assert "mine.toml exists already" in refused.stderr
+        assert "--force" in refused.stderr
+        assert lading(home, *save, "--force").returncode == 0
+    assert lading(home, "profiles", "validate", str(tmp_path / "mine.toml")).returncode == 0
+    own = lading(home, "profiles", "new", "mine", "--from", "emulated://x86-64?firmware=mine", "--force")
+    assert own.returncode == 1
+    assert "would extend itself" in own.stderr

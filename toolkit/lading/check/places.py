@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lading.datafiles import Skipped
     from lading.devices import Device
 
 ALL: Final = "all"
 
 
-def places(texts: Sequence[str], project_dir: Path | None = None) -> list[Place]:
+def places(texts: Sequence[str], project_dir: Path | None = None, *, skipped: Skipped | None = None) -> list[Place]:
     """The firmware profiles (and targets) that names, addresses, or ``all`` stand for, each once.
 
     A target stands for all the profiles that it usually carries, a device for its own.
+
+    Args:
+        texts: the names and addresses.
+        project_dir: the project whose own targets, profiles and devices count as well.
+        skipped: is told of each profile that ``all`` cannot stand for because its file is wrong.
 
     Raises:
         NameNotFound, NameNotUnique: no such target, profile or device, or several.
@@ -33,17 +39,17 @@ def places(texts: Sequence[str], project_dir: Path | None = None) -> list[Place]
         raise UsageError("--on names nothing", remedy="give a target, a firmware profile or a device, or 'all'")
     found: dict[tuple[str, str | None], Place] = {}
     for text in texts:
-        for place in _places(text, project_dir):
+        for place in _places(text, project_dir, skipped):
             found.setdefault((place.profile.id, place.target.id if place.target else None), place)
     return list(found.values())
 
 
-def _places(text: str, project_dir: Path | None) -> list[Place]:
+def _places(text: str, project_dir: Path | None, skipped: Skipped | None) -> list[Place]:
     from lading import profiles, targets
     from lading.devices import registry, resolve, resolve_many
 
     if text == ALL:
-        return [Place(p) for p in profiles.load_all(project_dir).values()]
+        return [Place(p) for p in profiles.load_all(project_dir, skipped=skipped).values()]
     if "://" in text:
         return [device_place(resolve(text, project_dir), project_dir)]
     known = registry.load(project_dir)

@@ -67,10 +67,12 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
             INVOCATION.answered = True
             screen = Screen(as_json=bool(kwargs.get("as_json")))
             failure: LadingError
+            status = 0
             try:
                 answer = function(*args, **kwargs)
+                status = answer.status
                 _show(answer, screen, name)
-                raise typer.Exit(answer.status)
+                raise typer.Exit(status)
             except LadingError as error:
                 failure = error
             except KeyboardInterrupt:
@@ -78,7 +80,7 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
             except BrokenPipeError:
                 # Whoever read our output has gone: nothing is left to say, and closing stdout must not say it either.
                 abandon(sys.stdout)
-                raise typer.Exit(0) from None
+                raise typer.Exit(status) from None
             except OSError as error:
                 failure = _local(error)
             _show_failure(failure, screen, name)

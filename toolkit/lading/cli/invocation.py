@@ -12,6 +12,10 @@ TRACE_VERBS: Final = ("trace", "check")
 """They run a guest as well, and give it what follows ``--``; their exit status is their own."""
 
 
+LISTED: Final = ("targets", "profiles")
+"""Called without a verb of their own they list what there is."""
+
+
 @dataclass
 class Invocation:
     """One call of the command."""
@@ -31,6 +35,13 @@ def split(words: list[str]) -> tuple[list[str], list[str] | None]:
         at = words.index("--")
         return words[:at], words[at + 1 :]
     return words, None
+
+
+def completed(words: list[str]) -> list[str]:
+    """The words, with the ``list`` that may be left out after what can be listed."""
+    if words and words[0] in LISTED and all(w.startswith("-") and w not in ("-h", "--help") for w in words[1:]):
+        return [words[0], "list", *words[1:]]
+    return words
 
 
 def guest_verb(words: list[str]) -> bool:

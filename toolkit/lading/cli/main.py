@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import Annotated
 
@@ -11,7 +13,7 @@ from lading import __version__
 from lading.cli import streams
 from lading.cli.answer import CannotWrite
 from lading.cli.help import Verb
-from lading.cli.invocation import INVOCATION, guest_verb, split
+from lading.cli.invocation import INVOCATION, completed, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
     check,
@@ -73,12 +75,10 @@ def _lading(
 GOLDEN = typer.Typer(no_args_is_help=True, help="Golden vectors: inputs with the outputs that a device must give.")
 GOLDEN.command("record", cls=Verb, epilog=golden.EPILOG)(golden.record)
 
-TARGETS = typer.Typer(no_args_is_help=True, help="Kinds of boards: processor, memory, storage, how each is reached.")
+TARGETS = typer.Typer(help="Kinds of boards: processor, memory, storage, how each is reached. Alone: the list of them.")
 TARGETS.command("list", cls=Verb, epilog=targets.LIST_EPILOG)(targets.list_)
 TARGETS.command("show", cls=Verb, epilog=targets.SHOW_EPILOG)(targets.show)
-PROFILES = typer.Typer(
-    no_args_is_help=True, help="The software on boards that hosts guests: runtimes and how they behave."
-)
+PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
 PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
 PROFILES.command("diff", cls=Verb, epilog=profiles.DIFF_EPILOG)(profiles.diff)
@@ -108,14 +108,24 @@ APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
 APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
 
 
+def _called(words: list[str]) -> int:
+    try:
+        return int(typer.main.get_command(APP).main(args=words, prog_name="lading", standalone_mode=False) or 0)
+    except WrongUse as wrong:
+        return say_wrong_use(wrong, words)
+    except SystemExit as ended:
+        if INVOCATION.answered or ended.code != 1:
+            raise
+        # No verb was reached: the printer of help texts ends so when nobody reads them.
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+
+
 def main() -> None:
     """Run the command line and exit."""
     streams.prepare()
-    words, INVOCATION.guest_args = split(sys.argv[1:])
+    words, INVOCATION.guest_args = split(completed(sys.argv[1:]))
     try:
-        status = typer.main.get_command(APP).main(args=words, prog_name="lading", standalone_mode=False)
-    except WrongUse as wrong:
-        status = say_wrong_use(wrong, words)
+        status = _called(words)
     except OSError as error:  # what a verb meets it says itself: this is a help text that nobody takes
         if not isinstance(error, BrokenPipeError):
             Screen().error(CannotWrite(1, error))

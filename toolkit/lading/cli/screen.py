@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lading.cli.streams import abandon, visible
 
@@ -29,18 +31,19 @@ class Screen:
     @functools.cached_property
     def out(self) -> Console:
         """The console on standard output."""
-        from rich.console import Console
-
         # Tables fold where a terminal ends; a pipe or a file has no end, and whoever reads it wants a row in one line.
         width = None if sys.stdout.isatty() else UNFOLDED
-        return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
+        return _console(sys.stdout, width)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal on standard output; 0 when it is none, so that nothing ends a line."""
+        return self.out.width if sys.stdout.isatty() else 0
 
     @functools.cached_property
     def err(self) -> Console:
         """The console on standard error."""
-        from rich.console import Console
-
-        return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        return _console(sys.stderr)
 
     @property
     def watched(self) -> bool:
@@ -63,6 +66,12 @@ class Screen:
         """What happened and what to do, on standard error."""
         self.failure(f"error: {prefix}{error.message}", error.remedy)
 
+    def skipped(self, error: LadingError) -> None:
+        """What is left out and why, on standard error; the verb goes on with the rest."""
+        self._tell(visible(f"lading: left out: {error.message}", keep="\n"), "yellow")
+        if error.remedy:
+            self._tell(visible(f"  remedy: {error.remedy}", keep="\n"))
+
     def failure(self, what: str, remedy: str) -> None:
         """What happened and what to do, on standard error."""
         self._tell(visible(f"lading: {what}", keep="\n"), "bold red")
@@ -74,6 +83,25 @@ class Screen:
             self.err.print(text, style=style or None, markup=False)
         except OSError:
             abandon(sys.stderr)  # what could not be said is no reason to fail
+
+    def stacked(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table whose cells are long: on a terminal where it does not fit, a row's cells stand one below the other.
+
+        Args:
+            columns: the headings.
+            rows: one string a column; the first is the row's name.
+        """
+        if not self.width or _room(columns, rows) <= self.width:
+            self.table(columns, rows)
+            return
+        label = max(map(len, columns[1:]))
+        for row in rows:
+            self.say(row[0], style="bold")
+            for heading, cell in zip(columns[1:], row[1:], strict=True):
+                for line in folded(
+                    visible(cell), self.width, first=f"  {heading.ljust(label)}  ", then=" " * (label + 4)
+                ):
+                    self.say(line)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
@@ -96,7 +124,29 @@ class Screen:
             table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=n == 0)
         for row in rows:
             table.add_row(*(Text(visible(cell), style=STYLES.get(cell, "")) for cell in row))
-        self.out.print(table, soft_wrap=not sys.stdout.isatty())
+        if sys.stdout.isatty():
+            self.out.print(table, soft_wrap=False)
+            return
+        with self.out.capture() as drawn:
+            self.out.print(table, soft_wrap=True)
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
+
+
+def _console(file: TextIO, width: int | None = None) -> Console:
+    from rich.console import Console
+
+    class OurConsole(Console):
+        """Rich's own ends the process with a status of its own when nobody reads on."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return OurConsole(file=file, highlight=False, soft_wrap=True, width=width)
+
+
+def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table needs when nothing in it is folded."""
+    return sum(max(len(row[n]) for row in [columns, *rows]) + 2 for n in range(len(columns)))
 
 
 STYLES = {
@@ -119,6 +169,24 @@ def duration(seconds: float) -> str:
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds:.1f} s"
+
+
+def folded(text: str, width: int, *, then: str, first: str | None = None) -> list[str]:
+    """The text in lines of a terminal, broken at words; in one line where there is no terminal.
+
+    Args:
+        text: one paragraph.
+        width: the terminal's columns, or 0.
+        then: what stands before every line but the first.
+        first: what stands before the first, if it is not ``then``.
+    """
+    import textwrap
+
+    begin = then if first is None else first
+    if not width:
+        return [begin + text]
+    room = max(width, len(then) + 20)
+    return textwrap.wrap(text, room, initial_indent=begin, subsequent_indent=then, break_on_hyphens=False) or [begin]
 
 
 def counted(number: int, thing: str) -> str:

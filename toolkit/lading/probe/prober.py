@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.client import Session
+    from lading.datafiles import Skipped
     from lading.probe.observed import ItemResult
 
 Progress = "Callable[[int, int], None]"
@@ -74,6 +75,7 @@ def probe(
     project: Path | None = None,
     at_once: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    skipped: Skipped | None = None,
 ) -> Probed:
     """Find out what a device can do.
 
@@ -85,6 +87,7 @@ def probe(
         at_once: guests that may run at the same time; as many as the machine has processors for an emulated device, one
             after the other on a board, when not given.
         progress: called with guests that have ended, and guests so far asked for.
+        skipped: is told of each firmware profile that the device cannot be compared with because its file is wrong.
 
     Raises:
         CannotProbe: the device's runner fails before any guest can say something.
@@ -116,7 +119,7 @@ def probe(
         # What the profile leaves open is this machine's engine speaking, not the board's.
         stated = (profile.get("wasm") or {}).get("features") or {}
         measured["wasm"] = {k: v if k in stated else None for k, v in measured["wasm"].items()}
-    known = firmware.load_all(project)
+    known = firmware.load_all(project, skipped=skipped)
     return Probed(
         **{f: getattr(bare, f) for f in ("device", "emulated", "facts", "target", "profile", "unsafe")},
         results=results,

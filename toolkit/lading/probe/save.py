@@ -9,7 +9,9 @@ left out.
 from __future__ import annotations
 
 import copy
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lading import datafiles
@@ -23,7 +25,6 @@ from lading.probe.suite import ENCODINGS, TARGETS, presence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from lading.probe.compare import Difference
     from lading.probe.observed import ItemResult
@@ -69,16 +70,19 @@ def save(probed: Probed, name: str, path: Path, project: Path | None = None) -> 
             f"{probed.device}: no guest could be measured against a known firmware profile",
             remedy="probe a device that hosts core modules, or write a profile by hand (lading profiles show)",
         )
+    if base.id == name and profiles.files(project)[name].path.resolve() == path.resolve():
+        raise CannotSave(
+            f"{path} is the profile that fits best: it would extend itself",
+            remedy="choose another name, or remove that file first",
+        )
     document, left = fitted(probed, base)
     text = _header(probed) + toml.write(_changes(base, document, probed, left))
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{name}.new")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        profiles.load_file(scratch, project)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lading-") as scratch:
+        made = Path(scratch, path.name)
+        made.write_text(text, encoding="utf-8")
+        profiles.load_file(made, project)
+        made.replace(path)
     return left
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lading.profiles.compare import Difference, differences
-from lading.profiles.load import files, find, ids, load_all, load_file
+from lading.profiles.load import files, find, ids, load_all, load_file, shipped
 from lading.profiles.schema import FirmwareProfile
 
-__all__ = ["Difference", "FirmwareProfile", "differences", "files", "find", "ids", "load_all", "load_file"]
+__all__ = ["Difference", "FirmwareProfile", "differences", "files", "find", "ids", "load_all", "load_file", "shipped"]

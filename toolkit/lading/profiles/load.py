@@ -46,14 +46,32 @@ def find(name: str, project_dir: Path | None = None) -> FirmwareProfile:
     return _load(known[names.find(name, known, "profile")], _Bases(project_dir), project_dir)
 
 
-def load_all(project_dir: Path | None = None) -> dict[str, FirmwareProfile]:
+def load_all(
+    project_dir: Path | None = None, *, skipped: datafiles.Skipped | None = None
+) -> dict[str, FirmwareProfile]:
     """Every profile by its id.
 
+    Args:
+        project_dir: the project whose own profiles count as well.
+        skipped: is told of each file that cannot be used, which then is not among the profiles.
+
     Raises:
-        DataFileError: one of the files cannot be used.
+        DataFileError: one of the files cannot be used, and there is no ``skipped``.
     """
     bases = _Bases(project_dir)
-    return {id_: _load(file, bases, project_dir) for id_, file in files(project_dir).items()}
+    found = datafiles.usable(files(project_dir).values(), lambda file: _load(file, bases, project_dir), skipped)
+    datafiles.tell_misnamed(KIND, project_dir, skipped)
+    return found
+
+
+def shipped(id_: str) -> FirmwareProfile:
+    """The profile of that id that comes with lading, whatever hides it.
+
+    Raises:
+        KeyError: none does.
+    """
+    bases = _Bases(None)
+    return _load(bases.shipped(id_), bases, None)
 
 
 def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
@@ -62,7 +80,7 @@ def load_file(path: Path, project_dir: Path | None = None) -> FirmwareProfile:
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
-    return _load(datafiles.DataFile(path.stem, path, "project"), _Bases(project_dir), project_dir)
+    return _load(datafiles.data_file(path, KIND, "project"), _Bases(project_dir), project_dir)
 
 
 class _Bases:
@@ -82,6 +100,10 @@ class _Bases:
             origins = origins[origins.index(of.origin) :]
         found = (self._layers[origin].get(id_) for origin in origins)
         return next((file for file in found if file is not None and not _same(file, of)), None)
+
+    def shipped(self, id_: str) -> DataFile:
+        """The file of that id that comes with lading."""
+        return self._layers["shipped"][id_]
 
     def ids(self) -> set[str]:
         """Every id there is."""

@@ -118,13 +118,20 @@ def find(name: str, project_dir: Path | None = None) -> Target:
     return _load(files[names.find(name, files, "target")], project_dir)
 
 
-def all_targets(project_dir: Path | None = None) -> list[Target]:
+def all_targets(project_dir: Path | None = None, *, skipped: datafiles.Skipped | None = None) -> list[Target]:
     """All targets, in order of their ids.
 
+    Args:
+        project_dir: the project whose own targets count as well.
+        skipped: is told of each file that is wrong, which then is not among the targets.
+
     Raises:
-        DataFileError: one of the files is wrong.
+        DataFileError: one of the files is wrong, and there is no ``skipped``.
     """
-    return [_load(file, project_dir) for file in datafiles.search(KIND, project_dir).values()]
+    files = datafiles.search(KIND, project_dir).values()
+    found = datafiles.usable(files, lambda file: _load(file, project_dir), skipped)
+    datafiles.tell_misnamed(KIND, project_dir, skipped)
+    return list(found.values())
 
 
 def load_target(path: Path, project_dir: Path | None = None) -> Target:
@@ -133,7 +140,7 @@ def load_target(path: Path, project_dir: Path | None = None) -> Target:
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
-    return _load(datafiles.DataFile(path.stem, path, "user"), project_dir)
+    return _load(datafiles.data_file(path, KIND, "user"), project_dir)
 
 
 def _load(file: datafiles.DataFile, project_dir: Path | None) -> Target:

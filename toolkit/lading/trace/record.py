@@ -149,11 +149,12 @@ def recording_spec(
     from lading import profiles
     from lading_agent.runs.spec import Limits, RunSpec
 
-    known = profiles.load_all(project_dir)
+    # A profile that cannot be used is named by whoever judges by it; a recording only needs to know import modules.
+    known = profiles.load_all(project_dir, skipped=lambda _error: None)
     modules = {m: p.abi.layout for p in known.values() if p.abi is not None for m in p.abi.modules}
     return RunSpec(
         module=str(subject.module),
-        personality=profiles.find(f"profile:{BASE}").resolved(),
+        personality=profiles.shipped(BASE).resolved(),
         args=subject.args,
         env=dict(subject.env),
         dirs=subject.dirs,

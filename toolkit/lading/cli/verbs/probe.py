@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EPILOG = "Example:  lading probe emulated://raspberry-pi-4b?firmware=wasmedge-0.17"
 
+Force = Annotated[bool, typer.Option("--force", help="Replace a firmware profile of that name that is there.")]
+
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Also try what is known, or suspected, to crash some runtimes.")]
 
 
@@ -26,8 +28,12 @@ def probe(
     unsafe: Unsafe = False,
     webnn: Annotated[bool, typer.Option("--webnn", help="In the shape of WebNN's opSupportLimits().")] = False,
     save: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Make a firmware profile of it, in your own folder.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Make a firmware profile of it: a NAME in your own folder, or a FILE.toml."
+        ),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> Answer:
     """Find out what a device can do: facts in one round trip, then small guests on its own runtime.
@@ -38,7 +44,7 @@ def probe(
     from lading.probe.webnn import op_support_limits
 
     screen = Screen(as_json=as_json)
-    path = profile_path(save) if save else None
+    path = profile_path(save, force=force) if save is not None else None
     probed = probe_device(device, screen, unsafe=unsafe)
     saved = save_profile(probed, path) if path is not None else None
     if webnn:
@@ -64,7 +70,14 @@ def probe_device(device: str, screen: Screen, *, unsafe: bool) -> Probed:
 
     found = resolve(device)
     with connect(found) as session, Dots(screen, "probing") as dots:
-        return run_probe(session, str(found), unsafe=unsafe, project=Path.cwd(), progress=dots.progress)
+        return run_probe(
+            session,
+            str(found),
+            unsafe=unsafe,
+            project=Path.cwd(),
+            progress=dots.progress,
+            skipped=screen.skipped,
+        )
 
 
 class Dots:
@@ -97,21 +110,35 @@ class Dots:
             self._bar.update(self._task, completed=done, total=total)
 
 
-def profile_path(name: str) -> Path:
-    """Where a firmware profile of the user's own goes.
+def profile_path(name: str, *, force: bool) -> Path:
+    """Where a firmware profile of the user's own goes; looked at before anything is probed.
+
+    Args:
+        name: an id, for the user's own folder; or a file, which has a folder in front or ends with ``.toml``.
+        force: a file that is there may be replaced.
 
     Raises:
-        UsageError: it cannot be a name.
+        UsageError: it cannot be a name, or there is something of that name.
     """
     from lading import datafiles
     from lading.errors import UsageError
 
-    if not datafiles.ID.fullmatch(name):
+    a_file = "/" in name or name.endswith(".toml")
+    path = Path(name) if a_file else datafiles.user_config_dir() / "firmware_profiles" / f"{name}.toml"
+    if path.suffix != ".toml" or not datafiles.ID.fullmatch(path.stem):
         raise UsageError(
             f"{name!r} cannot be the name of a firmware profile",
-            remedy="letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63",
+            remedy="letters, digits, '.', '_' and '-', starting with a letter or digit, at most 63; "
+            "a file ends with .toml",
         )
-    return datafiles.user_config_dir() / "firmware_profiles" / f"{name}.toml"
+    if a_file and not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", remedy="make it first, or choose another")
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(
+            f"{path} exists already",
+            remedy="choose another name" + ("" if path.is_dir() else ", or replace it with --force"),
+        )
+    return path
 
 
 def save_profile(probed: Probed, path: Path) -> dict[str, Any]:
@@ -171,9 +198,10 @@ def _show_inputs(screen: Screen, document: dict[str, Any]) -> None:
         cells = []
         for code in codes:
             forms = by_code.get(str(code), {})
-            cells.append("/".join(_way(f) for f in forms.values()) or "–")
+            ways = [_way(f) for f in forms.values()]
+            cells.append("/".join(ways if len(set(ways)) > 1 else ways[:1]) or "–")
         rows.append([name, *cells])
-    screen.table(["input: data of its type / f32", *map(str, codes)], rows)
+    screen.table(["input", *map(str, codes)], rows, title="inputs by type code: data of the tensor's own type / as f32")
 
 
 def _way(form: dict[str, Any]) -> str:

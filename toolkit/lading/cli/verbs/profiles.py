@@ -9,9 +9,9 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
+from lading.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from lading.cli.screen import Screen
     from lading.profiles import FirmwareProfile
 
 LIST_EPILOG = "Example:  lading profiles list"
@@ -23,13 +23,13 @@ VALIDATE_EPILOG = "Example:  lading profiles validate firmware_profiles/*.toml"
 NameArgument = Annotated[str, typer.Argument(metavar="PROFILE", help="An id, or a unique prefix of one.")]
 
 
-@verb("profiles")
+@verb("profiles-list")
 def list_(as_json: Json = False) -> Answer:
     """List the firmware profiles that can be found: the project's own, the user's, the shipped ones."""
     from lading import profiles
 
     origins = {file.id: file.origin for file in profiles.files(Path.cwd()).values()}
-    found = profiles.load_all(Path.cwd())
+    found = profiles.load_all(Path.cwd(), skipped=Screen(as_json=as_json).skipped)
 
     def render(screen: Screen) -> None:
         rows = [
@@ -56,7 +56,7 @@ def list_(as_json: Json = False) -> Answer:
     return Answer({"profiles": document}, render)
 
 
-@verb("profiles")
+@verb("profiles-show")
 def show(profile: NameArgument, as_json: Json = False) -> Answer:
     """Show one firmware profile: numbering, functions with every check and its errno, limits, known crashes."""
     from lading import profiles
@@ -65,7 +65,7 @@ def show(profile: NameArgument, as_json: Json = False) -> Answer:
     return Answer({"profile": found.resolved()}, lambda screen: _show(screen, found))
 
 
-@verb("profiles")
+@verb("profiles-diff")
 def diff(
     left: Annotated[str, typer.Argument(metavar="A", help="A firmware profile.")],
     right: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
@@ -81,13 +81,13 @@ def diff(
         if not found:
             screen.say(f"{a.id} and {b.id} behave alike")
             return
-        screen.table(["key", a.id, b.id], [[d.key, _cell(d.left), _cell(d.right)] for d in found])
+        screen.stacked(["key", a.id, b.id], [[d.key, _cell(d.left), _cell(d.right)] for d in found])
 
     document = [{"key": d.key, "left": d.left, "right": d.right} for d in found]
     return Answer({"left": a.id, "right": b.id, "differences": document}, render)
 
 
-@verb("profiles")
+@verb("profiles-validate")
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Firmware profiles (TOML).")],
     as_json: Json = False,
@@ -117,20 +117,20 @@ def validate(
     return Answer({"files": checked}, render, DataFileError.exit_status if wrong else 0)
 
 
-@verb("profiles")
+@verb("profiles-new")
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile's id.")],
     device: Annotated[str, typer.Option("--from", metavar="DEVICE", help="The device that is probed for it.")],
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Also try what is known, or suspected, to crash some runtimes.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace one of that name that is there.")] = False,
     as_json: Json = False,
 ) -> Answer:
     """Make a firmware profile, in your own folder, of what a probe of a device measures."""
-    from lading.cli.screen import Screen
     from lading.cli.verbs.probe import probe_device, profile_path, save_profile, say_saved
 
-    path = profile_path(name)
+    path = profile_path(name, force=force)
     saved = save_profile(probe_device(device, Screen(as_json=as_json), unsafe=unsafe), path)
     return Answer(saved, lambda screen: say_saved(screen, saved))
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
+from lading.cli.screen import Screen
 from lading.units import format_memory, format_size
-
-if TYPE_CHECKING:
-    from lading.cli.screen import Screen
 
 LIST_EPILOG = "Example:  lading targets list"
 SHOW_EPILOG = "Example:  lading targets show raspberry-pi-4b"
 
 
-@verb("targets")
+@verb("targets-list")
 def list_(as_json: Json = False) -> Answer:
     """List the targets that can be found: the project's own, the user's, the shipped ones."""
     from lading import targets
 
-    found = targets.all_targets(Path.cwd())
+    found = targets.all_targets(Path.cwd(), skipped=Screen(as_json=as_json).skipped)
 
     def render(screen: Screen) -> None:
         rows = [
@@ -44,7 +42,7 @@ def list_(as_json: Json = False) -> Answer:
     return Answer({"targets": [t.resolved() for t in found]}, render)
 
 
-@verb("targets")
+@verb("targets-show")
 def show(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="An id, or a unique prefix of one.")],
     as_json: Json = False,
