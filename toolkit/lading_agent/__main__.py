@@ -1,4 +1,4 @@
-"""The agent's command line: ``serve``, ``runner``, ``version``."""
+"""The agent's command line: ``serve``, ``runner``, ``version``; ``install``, ``rollback``, ``purge``."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ def main(argv: Optional[List[str]] = None) -> int:
         from lading_agent.nn import process
 
         return process.main(words[1:])
+    from lading_agent.bootstrap import commands as bootstrap
+
     parser = argparse.ArgumentParser(prog="lading-agent", description="lading's device side")
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="speak the agent protocol on standard input and output")
     serving.add_argument("--home", type=Path, required=True, help="the agent's folder")
     serving.add_argument("--device", type=Path, help="the device file (default: device.json in the home)")
+    serving.add_argument("--ready", action="store_true", help="serve only if the engines are whole")
+    bootstrap.add_commands(commands)
     commands.add_parser("runner", help="host one guest (started by the agent)")
     commands.add_parser("version", help="version of the agent and of its protocol")
     options = parser.parse_args(words)
     if options.command == "version":
         sys.stdout.write(f"{__version__} protocol {PROTOCOL} python {sys.version.split()[0]}\n")
         return 0
+    if options.command in bootstrap.COMMANDS:
+        return bootstrap.run(options)
+    if options.ready and not bootstrap.is_whole(options.home):
+        return 1
     from lading_agent.serve.stdio import serve_stdio
 
     return serve_stdio(options.home, options.device)

@@ -9,7 +9,7 @@ import traceback
 from typing import Any, Callable, Dict, Final, Mapping
 
 from lading_agent.errors import AgentError, Cancelled, from_os_error
-from lading_agent.serve import apps, facts, probe, push, run
+from lading_agent.serve import apps, engines, facts, probe, push, run
 from lading_agent.serve.device import Served
 from lading_agent.serve.exchange import Exchange
 from lading_agent.store.collect import sweep
@@ -44,6 +44,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "fetch": apps.fetch,
     "push": push.push,
     "run": run.run,
+    "engines": engines.engines,
     "facts": facts.facts,
     "probe": probe.probe,
 }

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Optional
 
+from lading_agent.engines.stored import StoredEngines
 from lading_agent.errors import AgentError
-from lading_agent.runs.choose import Chooser
+from lading_agent.runs.choose import Chooser, installed_packages
 from lading_agent.serve.device import Served, read_device
 from lading_agent.serve.server import Server
 from lading_agent.store.layout import Layout
@@ -44,11 +45,16 @@ def serve_stdio(
         sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
         return 1
     reading, writing = _take_over()
-    starting = runner if runner is not None else Chooser(cache=layout.cache)
+    starting = runner if runner is not None else _chooser(layout)
     served = Served(
         layout, doc["target"], doc["profile"], Steps(on_step), starting, emulated=doc.get("emulated") is True
     )
     return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
+
+
+def _chooser(layout: Layout) -> Chooser:
+    """A device's own engines come first; those of installed packages serve where it has none."""
+    return Chooser(cache=layout.cache, finders=(StoredEngines(layout).finder(), installed_packages()))
 
 
 def _take_over() -> tuple[int, int]:

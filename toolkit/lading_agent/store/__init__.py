@@ -5,6 +5,8 @@
     HOME/
       lock                      flock(2); its content says who holds it
       device.json               target and firmware profile (written by whoever set the device up)
+      agent/                    the agent itself (see ``lading_agent.bootstrap``)
+      engines/                  which blobs are engines (see ``lading_agent.engines.stored``)
       blobs/sha256/HEX          content, read-only; complete as soon as it has its name
       staging/HEX.part          content on its way, goes on where it stopped
       staging/APP.intent        what a push that is not over wants: keeps its content from the sweep

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
+from lading_agent.engines.stored import StoredEngines
 from lading_agent.errors import AgentError
 from lading_agent.store.durable import make_dirs, remove_any, remove_tree, replace_json, sync_dir
 from lading_agent.store.releases import CANDIDATE, Releases, not_in_use
@@ -103,6 +104,7 @@ def drop_unneeded(
     needed = _needed_by_releases(layout, without or set())
     if needed is None:
         return gone
+    needed |= StoredEngines(layout).roots()
     needed.update(digest.rpartition(":")[2] for digest in also)
     if intents:
         needed |= _wanted(layout, forgotten)
@@ -199,6 +201,17 @@ def _remove_empty_app(layout: Layout, app: str) -> None:
     path = layout.app(app)
     if not any((path / name).exists() for name in ("state", "history", "pins")):
         remove_tree(path, layout.scratch())
+
+
+def engines_wanted(layout: Layout) -> List[Dict[str, str]]:
+    """The versions of engines, by name, that releases ask for in their bills."""
+    found: List[Dict[str, str]] = []
+    for app in layout.app_names():
+        for release_id in layout.release_ids(app):
+            with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+                wanted = json.loads((layout.release(app, release_id) / "bill.json").read_bytes()).get("engines")
+                found.append({str(name): str(version) for name, version in (wanted or {}).items()})
+    return found
 
 
 def _needed_by_releases(layout: Layout, without: Set[Tuple[str, str]]) -> Optional[Set[str]]:

@@ -63,8 +63,14 @@ def disk_use(path: Path) -> int:
     return total
 
 
-def require(room: Room, need_bytes: int, need_inodes: int) -> None:
+def require(room: Room, need_bytes: int, need_inodes: int, wants: str = "the release needs") -> None:
     """Refuse what does not fit.
+
+    Args:
+        room: what is left.
+        need_bytes: octets that come.
+        need_inodes: names that come.
+        wants: who needs it, for the message.
 
     Raises:
         AgentError: ``no-space``, with what is needed, there and missing.
@@ -75,7 +81,7 @@ def require(room: Room, need_bytes: int, need_inodes: int) -> None:
         whose = "the target's storage" if room.quota_left is not None and room.quota_left == free else "the device"
         raise AgentError(
             "no-space",
-            f"{whose} has {free} bytes left, the release needs {wanted}: {wanted - free} bytes are missing",
+            f"{whose} has {free} bytes left, {wants} {wanted}: {wanted - free} bytes are missing",
             "remove old releases (lading gc) or files on the device, or make the app smaller",
             {"needed_bytes": wanted, "free_bytes": free, "missing_bytes": wanted - free},
         )
@@ -83,7 +89,7 @@ def require(room: Room, need_bytes: int, need_inodes: int) -> None:
     if room.free_inodes is not None and names > room.free_inodes:
         raise AgentError(
             "no-space",
-            f"the device has {room.free_inodes} inodes left, the release needs {names}: "
+            f"the device has {room.free_inodes} inodes left, {wants} {names}: "
             f"{names - room.free_inodes} are missing",
             "remove files on the device, or ship fewer",
             {"needed_inodes": names, "free_inodes": room.free_inodes, "missing_inodes": names - room.free_inodes},
