@@ -452,8 +452,8 @@ def test_a_profile_with_unknown_steps_is_refused_by_name(tmp_path: Path, litert:
 
 def test_an_engine_that_is_not_the_expected_one_is_refused_by_name(tmp_path: Path, litert: dict[str, Any]) -> None:
     module = tmp_path / "guest.wasm"
-    module.write_bytes(wat_guests.exits(0))
-    spec = RunSpec(str(module), litert)
+    module.write_bytes(wat_guests.infers("m"))  # the interpreter is loaded for a guest that asks for a model only
+    spec = RunSpec(str(module), litert, models=(replace(named("x_f32"), name="m"),))
     usual = native().engines
     for broken, word in (
         (replace(usual, wasmtime=replace(usual.wasmtime, path=usual.litert.path)), "has no function wasm_"),

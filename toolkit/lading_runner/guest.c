@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "link.h"
+#include "module.h"
 #include "nn.h"
 #include "run.h"
 #include "wasmtime.h"
@@ -33,77 +34,12 @@ static struct {
     struct wt_memory memory;
 } guest;
 
-static const struct {
-    const char *name; /* in profiles */
-    size_t setter;
-    const char *needs; /* a feature that it is nothing without; in the order of what follows */
-} FEATURES[] = {
-    {"threads", offsetof(struct wasmtime, wasmtime_config_wasm_threads_set), NULL},
-    {"tail-call", offsetof(struct wasmtime, wasmtime_config_wasm_tail_call_set), NULL},
-    {"reference-types", offsetof(struct wasmtime, wasmtime_config_wasm_reference_types_set), NULL},
-    {"simd", offsetof(struct wasmtime, wasmtime_config_wasm_simd_set), NULL},
-    {"bulk-memory", offsetof(struct wasmtime, wasmtime_config_wasm_bulk_memory_set), NULL},
-    {"multi-value", offsetof(struct wasmtime, wasmtime_config_wasm_multi_value_set), NULL},
-    {"multi-memory", offsetof(struct wasmtime, wasmtime_config_wasm_multi_memory_set), NULL},
-    {"memory64", offsetof(struct wasmtime, wasmtime_config_wasm_memory64_set), NULL},
-    {"relaxed-simd", offsetof(struct wasmtime, wasmtime_config_wasm_relaxed_simd_set), "simd"},
-    {"function-references", offsetof(struct wasmtime, wasmtime_config_wasm_function_references_set), "reference-types"},
-    {"gc", offsetof(struct wasmtime, wasmtime_config_wasm_gc_set), "function-references"},
-};
-
-enum { FEATURE_COUNT = sizeof FEATURES / sizeof *FEATURES };
-
-static void set_features(void *config, const struct json *wanted) {
-    int taken[FEATURE_COUNT]; /* -1: not said */
-    for (int i = 0; i < FEATURE_COUNT; i++) {
-        const struct json *said = json_get(wanted, FEATURES[i].name);
-        taken[i] = said ? said->kind == JSON_TRUE : -1;
-        for (int j = 0; j < i && FEATURES[i].needs; j++)
-            if (!strcmp(FEATURES[j].name, FEATURES[i].needs) && !taken[j])
-                taken[i] = 0; /* the engine panics otherwise */
-        void (*set)(void *, bool);
-        memcpy(&set, (const char *)&wt + FEATURES[i].setter, sizeof set);
-        if (taken[i] >= 0)
-            set(config, taken[i] == 1);
-        if (!strcmp(FEATURES[i].name, "reference-types") && !taken[i]) {
-            wt.wasmtime_config_wasm_component_model_async_set(config, false); /* components need them: it panics too */
-            wt.wasmtime_config_wasm_component_model_set(config, false);
-        }
-    }
-}
-
-static void *make_engine(void) {
-    void *config = wt.wasm_config_new();
-    wt.wasmtime_config_epoch_interruption_set(config, true);
-    set_features(config, profile->features);
-    return wt.wasm_engine_new_with_config(config);
-}
-
 #define ENDS(outcome, status, kind, remedy, ...)                                                                       \
     do {                                                                                                               \
         struct text message = {0};                                                                                     \
         text_say(&message, __VA_ARGS__);                                                                               \
         run_ends(outcome, status, kind, message.data, remedy);                                                         \
     } while (0)
-
-/* A message in one line. */
-static void say_line(struct text *to, struct wt_bytes *message) {
-    struct text line = {0};
-    bool gap = false;
-    for (size_t i = 0; i < message->size && message->data[i]; i++) {
-        if (strchr(" \t\r\n\v\f", message->data[i])) {
-            gap = line.size > 0;
-            continue;
-        }
-        if (gap)
-            text_add(&line, " ", 1);
-        gap = false;
-        text_add(&line, message->data + i, 1);
-    }
-    text_add(to, line.data, first_characters((struct slice){line.data, line.size}, MOST_MESSAGE));
-    text_free(&line);
-    wt.wasm_byte_vec_delete(message);
-}
 
 static _Noreturn void memory_limit(const char *what) {
     ENDS("failed", 125, "memory-limit", "raise the limit (--max-memory, or memory in lading.toml), or make the guest use less",
@@ -190,37 +126,30 @@ static _Noreturn void not_loadable(const char *message, const char *remedy) {
     run_ends("not-loadable", profile->status_not_loadable, "not-loadable", message, remedy);
 }
 
-static void read_module(struct text *into) {
-    int fd = open(spec->module, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || !read_all_of(fd, into)) {
-        struct text why = {0};
-        text_say(&why, "the module cannot be read: [Errno %d] %s: ", errno, strerror(errno));
-        text_quoted(&why, slice_of(spec->module));
-        not_loadable(why.data, "");
-    }
-    close(fd);
-    if (into->size >= 8 && !memcmp(into->data, "\0asm\x0d\0\x01\0", 8))
-        not_loadable("this is a WebAssembly component; this host runs core modules that import wasi_ephemeral_nn",
-                     "build the guest for wasm32-wasip1 (a core module)");
-    if (into->size < 8 || memcmp(into->data, "\0asm\x01\0\0\0", 8)) {
-        bool other = into->size >= 4 && !memcmp(into->data, "\0asm", 4);
-        run_ends("not-loadable", profile->status_invalid_module, "invalid-module",
-                 other ? "the file is a WebAssembly module of another version" : "the file is not a WebAssembly module",
-                 "give a .wasm file");
-    }
-}
-
-static void *compile(const struct text *data) {
-    void *module = NULL, *error = wt.wasmtime_module_new(guest.engine, (const uint8_t *)data->data, data->size, &module);
-    if (!error)
-        return module;
-    struct wt_bytes message;
-    struct text why = {0};
-    wt.wasmtime_error_message(error, &message);
-    text_say(&why, "the module is not valid on %.*s: ", (int)profile->id.size, profile->id.data);
-    say_line(&why, &message);
-    run_ends("not-loadable", profile->status_invalid_module, "invalid-module", why.data,
-             "build it without the feature named, or is the file damaged?");
+static void get_module(const struct engines *engines) {
+    struct module_wanted wanted = {
+        .path = spec->module,
+        .digest = spec->module_digest,
+        .features = profile->features,
+        .wasmtime_version = engines->wasmtime_version,
+        .wasmtime_digest = engines->wasmtime_digest,
+        .code = engines->code,
+    };
+    struct module got = {0};
+    struct no_module why = {0};
+    bool there = module_get(&wanted, &got, &why);
+    static const char *const states[] = {[CODE_OFF] = "off", [CODE_COMPILED] = "compiled", [CODE_LOADED] = "loaded"};
+    figures.code = states[there ? got.state : CODE_OFF];
+    guest.engine = got.engine;
+    guest.module = got.module;
+    if (there)
+        return;
+    if (why.kind == MODULE_UNREADABLE)
+        not_loadable(why.message.data, why.remedy);
+    if (why.kind == MODULE_INVALID)
+        run_ends("not-loadable", profile->status_invalid_module, "invalid-module", why.message.data, why.remedy);
+    ENDS("not-loadable", profile->status_invalid_module, "invalid-module", why.remedy, "the module is not valid on %.*s: %s",
+         (int)profile->id.size, profile->id.data, why.message.data);
 }
 
 static ssize_t write_stderr(void *data, const unsigned char *bytes, size_t size) {
@@ -420,14 +349,10 @@ static void start_clock(void) {
     pthread_attr_destroy(&attributes);
 }
 
-void guest_run(const struct spec *wanted, const struct profile *hosted) {
-    struct text data = {0};
+void guest_run(const struct spec *wanted, const struct profile *hosted, const struct engines *engines) {
     spec = wanted;
     profile = hosted;
-    guest.engine = make_engine();
-    read_module(&data);
-    guest.module = compile(&data);
-    text_free(&data);
+    get_module(engines);
     guest.store = wt.wasmtime_store_new(guest.engine, NULL, NULL);
     if (spec->memory_bytes >= 0)
         wt.wasmtime_store_limiter(guest.store, spec->memory_bytes, -1, -1, -1, -1);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "run.h"
+#include "spec.h"
 
 enum { MOST_LITERT_RANK = 8, ALIGNMENT = 64, OVERREAD = 256, CANARY = 8, CPU = 1 };
 enum { OPTION_ACCELERATORS = 24, OPTION_SEVERITY = 25, VALUE_INTEGER = 2, SEVERITY_WARNING = 2 };
@@ -72,15 +73,25 @@ static struct {
 } lrt;
 
 static void *environment;
-static int interpreter_threads;
 
-const char *litert_load(const char *path, const char *version, int threads) {
+static struct {
+    const char *path;
+    int threads;
+} wanted;
+
+const char *litert_expect(const char *path, const char *version, int threads) {
     struct text why = {0};
-    if (strncmp(version, LITERT_RELEASES, sizeof LITERT_RELEASES - 1)) {
-        text_say(&why, "ai-edge-litert is %s, this runner is made for %s*", version, LITERT_RELEASES);
-        return why.data;
-    }
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    wanted.path = path;
+    wanted.threads = threads;
+    if (!strncmp(version, LITERT_RELEASES, sizeof LITERT_RELEASES - 1))
+        return NULL;
+    text_say(&why, "ai-edge-litert is %s, this runner is made for %s*", version, LITERT_RELEASES);
+    return why.data;
+}
+
+static const char *load_library(void) {
+    struct text why = {0};
+    void *library = dlopen(wanted.path, RTLD_LAZY | RTLD_LOCAL);
     if (!library) {
         text_say(&why, "the library of ai-edge-litert cannot be loaded: %s", dlerror());
         return why.data;
@@ -95,12 +106,17 @@ const char *litert_load(const char *path, const char *version, int threads) {
     /* Without the first option it opens GPU libraries by bare name, which kill the process on some boards. */
     struct option options[] = {{OPTION_ACCELERATORS, {VALUE_INTEGER, CPU}}, {OPTION_SEVERITY, {VALUE_INTEGER, SEVERITY_WARNING}}};
     int status = lrt.CreateEnvironment(2, options, &environment);
-    if (status) {
-        text_say(&why, "LiteRT does not start: status %d", status);
-        return why.data;
-    }
-    interpreter_threads = threads;
-    return NULL;
+    if (!status)
+        return NULL;
+    text_say(&why, "LiteRT does not start: status %d", status);
+    return why.data;
+}
+
+/* A guest that loads no model never pays for the interpreter. */
+static void begin(void) {
+    const char *why = environment ? NULL : load_library();
+    if (why)
+        run_ends("failed", 125, "no-engine", why, ENGINES_REMEDY);
 }
 
 static void say_status(struct text *error, const char *what, int status, int64_t since) {
@@ -112,6 +128,7 @@ static void say_status(struct text *error, const char *what, int status, int64_t
 
 void *litert_model(const unsigned char *data, size_t size, struct text *error) {
     void *model = NULL;
+    begin();
     int64_t since = run_log_size();
     int status = lrt.CreateModelFromBuffer(environment, data, size, &model);
     if (!status)
@@ -123,7 +140,7 @@ void *litert_model(const unsigned char *data, size_t size, struct text *error) {
 enum compiled litert_compile(void *model, void **compiled, struct text *error) {
     void *options = NULL, *opaque = NULL;
     struct text threads = {0};
-    text_say(&threads, "num_threads = %d\n", interpreter_threads);
+    text_say(&threads, "num_threads = %d\n", wanted.threads);
     int64_t since = run_log_size();
     int status = lrt.CreateOptions(&options);
     if (!status)

@@ -7,8 +7,9 @@
 /* The releases whose functions these declarations describe: LiteRT's C interface moves between releases. */
 #define LITERT_RELEASES "2.3."
 
-/* NULL, or why the library cannot be used. */
-const char *litert_load(const char *path, const char *version, int threads);
+/* The library that is loaded when the first model is; NULL, or why it cannot be used. One that turns out to be of no use
+ * ends the run then. */
+const char *litert_expect(const char *path, const char *version, int threads);
 
 /* One tensor's memory: guarded by pages that nobody may touch. */
 struct buffer {

@@ -1,8 +1,13 @@
 /* lading-runner: one guest with wasi-nn, or golden vectors, in one process; started by the agent.
  *
- *   lading-runner run ENGINES --spec FD --report FD [--phase FD] [--log FD]
+ *   lading-runner run ENGINES [--code FOLDER --wasmtime-digest D] --spec FD --report FD [--phase FD] [--log FD]
+ *   lading-runner compile --wasmtime LIBRARY --wasmtime-version VERSION --wasmtime-digest D --code FOLDER --module FILE
+ *                         [--module-digest D]
  *
  * ENGINES: --wasmtime LIBRARY --wasmtime-version VERSION --litert LIBRARY --litert-version VERSION
+ *
+ * `compile` puts a module's code where a run finds it, for profiles that name no WebAssembly features of their own, and
+ * tells about it in one line of JSON; a digest is sha256: and 64 digits.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -15,20 +20,25 @@
 #include "limits.h"
 #include "litert.h"
 #include "models.h"
+#include "module.h"
 #include "nn.h"
 #include "run.h"
 #include "wasmtime.h"
 
 struct options {
     struct engines engines;
+    const char *module, *module_digest;
     int spec, report, phase, log;
 };
 
-static void usage(const char *why) {
+static _Noreturn void usage(const char *why) {
     fprintf(stderr,
             "lading-runner: %s\n"
             "usage: lading-runner run --wasmtime LIBRARY --wasmtime-version VERSION --litert LIBRARY\n"
-            "       --litert-version VERSION --spec FD --report FD [--phase FD] [--log FD]\n",
+            "       --litert-version VERSION [--code FOLDER --wasmtime-digest sha256:HEX]\n"
+            "       --spec FD --report FD [--phase FD] [--log FD]\n"
+            "       lading-runner compile --wasmtime LIBRARY --wasmtime-version VERSION\n"
+            "       --wasmtime-digest sha256:HEX --code FOLDER --module FILE [--module-digest sha256:HEX]\n",
             why);
     exit(2);
 }
@@ -41,18 +51,36 @@ static int descriptor(const char *text) {
     return (int)number;
 }
 
+static const char *digest(const char *text) {
+    if (!is_digest(slice_of(text)))
+        usage("a digest is sha256: and 64 digits");
+    return text;
+}
+
 static struct options parse(int argc, char **argv) {
-    struct options options = {{NULL, NULL, NULL, NULL}, -1, -1, -1, -1};
+    struct options options = {.spec = -1, .report = -1, .phase = -1, .log = -1};
+    const struct {
+        const char *name;
+        const char **into;
+    } texts[] = {
+        {"--wasmtime", &options.engines.wasmtime},
+        {"--wasmtime-version", &options.engines.wasmtime_version},
+        {"--litert", &options.engines.litert},
+        {"--litert-version", &options.engines.litert_version},
+        {"--code", &options.engines.code},
+        {"--module", &options.module},
+    };
     for (int i = 2; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
-        if (!strcmp(name, "--wasmtime"))
-            options.engines.wasmtime = value;
-        else if (!strcmp(name, "--wasmtime-version"))
-            options.engines.wasmtime_version = value;
-        else if (!strcmp(name, "--litert"))
-            options.engines.litert = value;
-        else if (!strcmp(name, "--litert-version"))
-            options.engines.litert_version = value;
+        size_t text = 0;
+        while (text < sizeof texts / sizeof *texts && strcmp(name, texts[text].name))
+            text++;
+        if (text < sizeof texts / sizeof *texts)
+            *texts[text].into = value;
+        else if (!strcmp(name, "--wasmtime-digest"))
+            options.engines.wasmtime_digest = digest(value);
+        else if (!strcmp(name, "--module-digest"))
+            options.module_digest = digest(value);
         else if (!strcmp(name, "--spec"))
             options.spec = descriptor(value);
         else if (!strcmp(name, "--report"))
@@ -64,10 +92,12 @@ static struct options parse(int argc, char **argv) {
         else
             usage("an option that does not exist");
     }
-    if (argc % 2 || options.spec < 0 || options.report < 0)
-        usage("an option without its value, or no --spec or --report");
-    if (!options.engines.wasmtime || !options.engines.wasmtime_version || !options.engines.litert || !options.engines.litert_version)
+    if (argc % 2)
+        usage("an option without its value");
+    if (!options.engines.wasmtime || !options.engines.wasmtime_version)
         usage("an engine is missing");
+    if (options.engines.code && !options.engines.wasmtime_digest)
+        usage("code is kept by the digest of wasmtime's library: --wasmtime-digest is missing");
     return options;
 }
 
@@ -88,13 +118,17 @@ static const char *runtime(const struct spec *spec, const struct profile *profil
 static const char *load_engines(const struct spec *spec, const struct profile *profile, const struct engines *engines) {
     const char *why = *spec->module ? wasmtime_load(engines->wasmtime, engines->wasmtime_version) : NULL;
     if (!why && profile->backend)
-        why = litert_load(engines->litert, engines->litert_version, spec->threads);
+        why = litert_expect(engines->litert, engines->litert_version, spec->threads);
     return why;
 }
 
 static _Noreturn void run(const struct options *options) {
     struct spec spec;
     struct profile profile;
+    if (options->spec < 0 || options->report < 0)
+        usage("--spec or --report is missing");
+    if (!options->engines.litert || !options->engines.litert_version)
+        usage("an engine is missing");
     die_with_parent();
     signal(SIGPIPE, SIG_IGN); /* a guest whose reader went away gets an errno */
     run_begins(options->report, options->phase, options->log);
@@ -108,7 +142,7 @@ static _Noreturn void run(const struct options *options) {
         run_ends("not-loadable", 126, "not-loadable", why, "run it with the Python host (--host python)");
     why = load_engines(&spec, &profile, &options->engines);
     if (why)
-        run_ends("failed", 125, "no-engine", why, "install wasmtime and ai-edge-litert again, or run with the Python host");
+        run_ends("failed", 125, "no-engine", why, ENGINES_REMEDY);
     models_begin(spec.models, spec.model_bytes, spec.memory_bytes, profile.backend);
     limit_memory(spec.memory_bytes, spec.threads);
     if (spec.golden && spec.golden->first)
@@ -119,12 +153,44 @@ static _Noreturn void run(const struct options *options) {
                                           least(spec.model_bytes, profile.model_bytes)});
     figures_tell(runtime(&spec, &profile, &options->engines));
     *run_phase = PHASE_GUEST;
-    guest_run(&spec, &profile);
+    guest_run(&spec, &profile, &options->engines);
+}
+
+static int compile(const struct options *options) {
+    const struct engines *engines = &options->engines;
+    struct module_wanted wanted = {
+        .path = options->module,
+        .digest = slice_of(options->module_digest ? options->module_digest : ""),
+        .wasmtime_version = engines->wasmtime_version,
+        .wasmtime_digest = engines->wasmtime_digest,
+        .code = engines->code,
+    };
+    struct module got = {0};
+    struct no_module why = {0};
+    struct text line = {0};
+    if (!options->module || !engines->code)
+        usage("--module or --code is missing");
+    int64_t began = now_ns();
+    const char *unusable = wasmtime_load(engines->wasmtime, engines->wasmtime_version);
+    if (unusable)
+        text_say(&why.message, "%s", unusable);
+    if (unusable || !module_get(&wanted, &got, &why)) {
+        fprintf(stderr, "lading-runner: %s\n", why.message.data);
+        return 1;
+    }
+    if (!got.kept) /* it was said why */
+        return 1;
+    text_say(&line, "{\"key\":\"%s\",\"state\":\"%s\",\"bytes\":%zu,\"ms\":%.3f}\n", got.key,
+             got.state == CODE_LOADED ? "present" : "compiled", got.code_bytes, (double)(now_ns() - began) / 1e6);
+    return fwrite(line.data, 1, line.size, stdout) == line.size && !fflush(stdout) ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2 || strcmp(argv[1], "run"))
+    const char *verb = argc < 2 ? "" : argv[1];
+    if (strcmp(verb, "run") && strcmp(verb, "compile"))
         usage("what to do?");
     struct options options = parse(argc, argv);
+    if (!strcmp(verb, "compile"))
+        _exit(compile(&options));
     run(&options);
 }

@@ -76,6 +76,10 @@ void run_log(const char *level, struct slice bytes) {
     log_lines++;
     if (log_lines > MOST_LOG_LINES)
         return;
+    if (report_fd < 0) { /* nobody takes a report: somebody reads standard error */
+        fprintf(stderr, "lading-runner: %s: %.*s\n", level, (int)bytes.size, bytes.data);
+        return;
+    }
     struct text line = event("log"), valid = {0};
     if (log_lines < MOST_LOG_LINES) {
         text_utf8(&valid, bytes);
@@ -232,6 +236,8 @@ static void tell_figures(void) {
     milliseconds(&metric, "p95_ms", high, ran);
     text_say(&metric, ",\"inferences\":%lld,\"calls\":%lld,\"peak_memory_bytes\":%lld", (long long)figures.inferences,
              (long long)figures.calls, (long long)status_bytes("VmHWM")); /* rusage would count whoever started this process */
+    if (figures.code)
+        event_text(&metric, "code", slice_of(figures.code));
     event_text(&metric, "runtime", slice_of(told_runtime));
     event_send(&metric);
 }

@@ -48,6 +48,7 @@ struct figures {
     int64_t inferences;
     int64_t *samples;
     size_t count;
+    const char *code; /* how the module's code came about: loaded, compiled or off */
 };
 
 extern struct figures figures;

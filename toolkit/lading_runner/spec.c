@@ -35,6 +35,7 @@ const char *spec_read(struct spec *spec, int fd) {
     *spec = (struct spec){
         .document = root,
         .module = copied(json_text(root, "module", "")),
+        .module_digest = json_text(root, "module_digest", ""),
         .personality = json_get(root, "personality"),
         .args = json_get(root, "args"),
         .env = json_get(root, "env"),

@@ -7,6 +7,7 @@
 struct spec {
     const struct json *document;
     const char *module; /* empty when only golden vectors are compared */
+    struct slice module_digest; /* sha256:HEX; empty when nobody knows it yet */
     const struct json *personality;
     const struct json *args;
     const struct json *env;
@@ -21,9 +22,13 @@ struct spec {
     struct slice backend;
 };
 
+#define ENGINES_REMEDY "install wasmtime and ai-edge-litert again, or run with the Python host"
+
 /* Where the engines are, and which they are. */
 struct engines {
     const char *wasmtime, *wasmtime_version;
+    const char *wasmtime_digest; /* sha256:HEX of the library; NULL when no code is kept */
+    const char *code;            /* the folder of compiled code; NULL: none */
     const char *litert, *litert_version;
 };
 

@@ -84,6 +84,8 @@ typedef void *(*wt_callback)(void *data, void *caller, union wt_raw *values, siz
     X(wasmtime_trap_code, bool, (const void *trap, uint8_t *code))                                                    \
     X(wasmtime_error_message, void, (const void *error, struct wt_bytes *message))                                    \
     X(wasmtime_error_exit_status, bool, (const void *error, int *status))                                             \
+    X(wasmtime_error_delete, void, (void *error))                                                                      \
+    X(wasmtime_config_parallel_compilation_set, void, (void *config, bool on))                                         \
     X(wasmtime_config_epoch_interruption_set, void, (void *config, bool on))                                          \
     X(wasmtime_config_wasm_threads_set, void, (void *config, bool on))                                                \
     X(wasmtime_config_wasm_tail_call_set, void, (void *config, bool on))                                              \
@@ -100,6 +102,8 @@ typedef void *(*wt_callback)(void *data, void *caller, union wt_raw *values, siz
     X(wasmtime_config_wasm_component_model_async_set, void, (void *config, bool on))                                  \
     X(wasmtime_engine_increment_epoch, void, (void *engine))                                                          \
     X(wasmtime_module_new, void *, (void *engine, const uint8_t *data, size_t size, void **module))                   \
+    X(wasmtime_module_deserialize, void *, (void *engine, const uint8_t *data, size_t size, void **module))            \
+    X(wasmtime_module_serialize, void *, (void *module, struct wt_bytes *data))                                        \
     X(wasmtime_module_imports, void, (void *module, struct wt_list *imports))                                         \
     X(wasmtime_module_exports, void, (void *module, struct wt_list *exports))                                         \
     X(wasmtime_memorytype_minimum, uint64_t, (const void *type))                                                      \
