@@ -11,6 +11,7 @@
     │   ├── ModuleError             a WebAssembly module that cannot be read
     │   ├── ModelError              a model that cannot be read
     │   ├── AddressError            not a device address
+    │   ├── SshConfigError          an ssh_config that cannot be followed
     │   ├── NameNotFound            no target, profile or device of that name
     │   └── NameNotUnique           several of them
     ├── DeviceError           1     the device, the check or the app said no
@@ -21,10 +22,27 @@
     │   ├── SmokeFailed             a smoke run came out wrong
     │   ├── NoSuchApp, NoSuchRelease, NoSuchFile
     │   ├── CheckRefused            the check says that it will not work
+    │   ├── DeviceUnfit             lading cannot be brought there
+    │   │   ├── NoPython            no Python that could run the agent
+    │   │   ├── EngineUnfit         no engine that fits its processor or system libraries
+    │   │   └── HomeUnusable        its folder cannot be written, or nothing in it may be started
+    │   ├── EngineFailed            engines were brought and do not work there
     │   ├── VersionMismatch         agent and client do not understand each other
     │   └── AgentFailed             the agent failed in a way of its own
     ├── DeviceUnreachable     3     no such device, or no way to it
+    │   ├── HostNotFound            its name means nothing here
+    │   ├── ConnectionRefused       nobody listens there
+    │   ├── TimedOut                nobody answers
+    │   ├── ProxyFailed             the way through another host is not open
+    │   ├── HostKeyRefused          it may be somebody else
+    │   │   └── HostKeyUnknown, HostKeyChanged, HostKeyRevoked
+    │   ├── AuthFailed              it does not let us in
+    │   ├── NoCommands              it lets us in, and starts no programs
     │   └── LinkLost                it was there, then it was not
+    ├── EngineError           1     an engine of the native runner cannot be had
+    │   ├── NoSuchEngine            no such engine, version or architecture is known
+    │   ├── EngineUnreachable       it is not here, and nobody gives it
+    │   └── EngineDamaged           it is not what was pinned
     └── RunFailed             1     a run ended by the host, not by the guest
         └── CannotRun               the guest cannot be run at all
 
@@ -109,6 +127,13 @@ class AddressError(InputError):
     code = "address"
 
 
+class SshConfigError(InputError):
+    """An ``ssh_config`` that is wrong, or says what only OpenSSH itself can follow."""
+
+    run_status = 125
+    code = "ssh-config"
+
+
 class NameNotFound(InputError):
     """No target, firmware profile or device of that name."""
 
@@ -186,6 +211,36 @@ class CheckRefused(DeviceError):
     code = "check-refused"
 
 
+class DeviceUnfit(DeviceError):
+    """Lading cannot be brought to the device."""
+
+    code = "device-unfit"
+
+
+class NoPython(DeviceUnfit):
+    """The device has no Python that could run the agent."""
+
+    code = "no-python"
+
+
+class EngineUnfit(DeviceUnfit):
+    """There is no engine for the device's processor or system libraries."""
+
+    code = "engine-unfit"
+
+
+class HomeUnusable(DeviceUnfit):
+    """The agent's folder cannot be written, or nothing in it may be started."""
+
+    code = "home-unusable"
+
+
+class EngineFailed(DeviceError):
+    """Engines were brought to the device and do not work there."""
+
+    code = "engine-failed"
+
+
 class VersionMismatch(DeviceError):
     """Agent and client do not understand each other."""
 
@@ -206,11 +261,96 @@ class DeviceUnreachable(LadingError):
     code = "unreachable"
 
 
+class HostNotFound(DeviceUnreachable):
+    """The name of the host means nothing here."""
+
+    code = "host-not-found"
+
+
+class ConnectionRefused(DeviceUnreachable):
+    """Nobody listens at the port."""
+
+    code = "connection-refused"
+
+
+class TimedOut(DeviceUnreachable):
+    """Nobody answers in time."""
+
+    code = "timed-out"
+
+
+class ProxyFailed(DeviceUnreachable):
+    """The way through another host (``ProxyJump``, ``ProxyCommand``) is not open."""
+
+    code = "proxy-failed"
+
+
+class HostKeyRefused(DeviceUnreachable):
+    """Whoever answers has not shown that it is the device."""
+
+    code = "host-key"
+
+
+class HostKeyUnknown(HostKeyRefused):
+    """The host's key was never seen before."""
+
+    code = "host-key-unknown"
+
+
+class HostKeyChanged(HostKeyRefused):
+    """The host's key is another than before."""
+
+    code = "host-key-changed"
+
+
+class HostKeyRevoked(HostKeyRefused):
+    """The host's key must not be trusted any more."""
+
+    code = "host-key-revoked"
+
+
+class AuthFailed(DeviceUnreachable):
+    """The device does not let the user in."""
+
+    code = "auth-failed"
+
+
+class NoCommands(DeviceUnreachable):
+    """The device lets the user in, and starts no programs."""
+
+    code = "no-commands"
+
+
 class LinkLost(DeviceUnreachable):
     """The device was there, then it was not."""
 
     run_status = 125
     code = "link-lost"
+
+
+class EngineError(LadingError):
+    """An engine of the native runner cannot be had."""
+
+    code = "engine"
+
+
+class NoSuchEngine(EngineError):
+    """No engine of that name, version or architecture is known."""
+
+    exit_status = 2
+    code = "no-such-engine"
+
+
+class EngineUnreachable(EngineError):
+    """The engine is not on this machine, and neither a folder nor a package registry gives it."""
+
+    code = "engine-unreachable"
+
+
+class EngineDamaged(EngineError):
+    """What was found is not what was pinned."""
+
+    code = "engine-damaged"
 
 
 class RunFailed(LadingError):
