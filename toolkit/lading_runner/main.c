@@ -2,12 +2,12 @@
  *
  *   lading-runner run ENGINES [--code FOLDER --wasmtime-digest D] --spec FD --report FD [--phase FD] [--log FD]
  *   lading-runner compile --wasmtime LIBRARY --wasmtime-version VERSION --wasmtime-digest D --code FOLDER --module FILE
- *                         [--module-digest D]
+ *                         [--module-digest D] [--features JSON]
  *
  * ENGINES: --wasmtime LIBRARY --wasmtime-version VERSION --litert LIBRARY --litert-version VERSION
  *
- * `compile` puts a module's code where a run finds it, for profiles that name no WebAssembly features of their own, and
- * tells about it in one line of JSON; a digest is sha256: and 64 digits.
+ * `compile` puts a module's code where a run finds it, under a profile with those WebAssembly features, and tells about
+ * it in one line of JSON; a digest is sha256: and 64 digits.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@
 
 struct options {
     struct engines engines;
-    const char *module, *module_digest;
+    const char *module, *module_digest, *features;
     int spec, report, phase, log;
 };
 
@@ -38,7 +38,8 @@ static _Noreturn void usage(const char *why) {
             "       --litert-version VERSION [--code FOLDER --wasmtime-digest sha256:HEX]\n"
             "       --spec FD --report FD [--phase FD] [--log FD]\n"
             "       lading-runner compile --wasmtime LIBRARY --wasmtime-version VERSION\n"
-            "       --wasmtime-digest sha256:HEX --code FOLDER --module FILE [--module-digest sha256:HEX]\n",
+            "       --wasmtime-digest sha256:HEX --code FOLDER --module FILE [--module-digest sha256:HEX]\n"
+            "       [--features JSON]\n",
             why);
     exit(2);
 }
@@ -69,6 +70,7 @@ static struct options parse(int argc, char **argv) {
         {"--litert-version", &options.engines.litert_version},
         {"--code", &options.engines.code},
         {"--module", &options.module},
+        {"--features", &options.features},
     };
     for (int i = 2; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
@@ -161,6 +163,7 @@ static int compile(const struct options *options) {
     struct module_wanted wanted = {
         .path = options->module,
         .digest = slice_of(options->module_digest ? options->module_digest : ""),
+        .features = options->features ? json_read(slice_of(options->features)) : NULL,
         .wasmtime_version = engines->wasmtime_version,
         .wasmtime_digest = engines->wasmtime_digest,
         .code = engines->code,
@@ -170,6 +173,8 @@ static int compile(const struct options *options) {
     struct text line = {0};
     if (!options->module || !engines->code)
         usage("--module or --code is missing");
+    if (options->features && (!wanted.features || wanted.features->kind != JSON_OBJECT))
+        usage("features are an object in JSON");
     int64_t began = now_ns();
     const char *unusable = wasmtime_load(engines->wasmtime, engines->wasmtime_version);
     if (unusable)
