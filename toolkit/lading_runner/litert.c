@@ -83,9 +83,9 @@ const char *litert_expect(const char *path, const char *version, int threads) {
     struct text why = {0};
     wanted.path = path;
     wanted.threads = threads;
-    if (!strncmp(version, LITERT_RELEASES, sizeof LITERT_RELEASES - 1))
+    if (begins_with_one_of(version, LITERT_RELEASES))
         return NULL;
-    text_say(&why, "ai-edge-litert is %s, this runner is made for %s*", version, LITERT_RELEASES);
+    text_say(&why, "ai-edge-litert is %s, this runner is made for releases %s", version, LITERT_RELEASES);
     return why.data;
 }
 

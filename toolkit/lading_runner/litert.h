@@ -5,7 +5,7 @@
 #include "facts.h"
 
 /* The releases whose functions these declarations describe: LiteRT's C interface moves between releases. */
-#define LITERT_RELEASES "2.3."
+#define LITERT_RELEASES "2.2. 2.3."
 
 /* The library that is loaded when the first model is; NULL, or why it cannot be used. One that turns out to be of no use
  * ends the run then. */

@@ -157,6 +157,16 @@ void text_double(struct text *to, double value) {
     text_say(to, "%.*f", decimals > 1 ? decimals : 1, value);
 }
 
+bool begins_with_one_of(const char *text, const char *beginnings) {
+    for (const char *p = beginnings; *p; p += strspn(p, " ")) {
+        size_t size = strcspn(p, " ");
+        if (!strncmp(text, p, size))
+            return true;
+        p += size;
+    }
+    return false;
+}
+
 void text_base64(struct text *to, const void *data, size_t size) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *p = data;

@@ -28,6 +28,8 @@ char *copied(struct slice from);
 struct slice slice_of(const char *text);
 bool same(struct slice a, struct slice b);
 bool is(struct slice a, const char *b);
+/* Whether a text begins with one of several, which stand behind each other with a space between them. */
+bool begins_with_one_of(const char *text, const char *beginnings);
 
 void text_add(struct text *to, const char *data, size_t size);
 void text_say(struct text *to, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,8 +9,8 @@ struct wasmtime wt;
 
 const char *wasmtime_load(const char *path, const char *version) {
     struct text why = {0};
-    if (strncmp(version, WASMTIME_RELEASES, sizeof WASMTIME_RELEASES - 1)) {
-        text_say(&why, "wasmtime is %s, this runner is made for %s*", version, WASMTIME_RELEASES);
+    if (!begins_with_one_of(version, WASMTIME_RELEASES)) {
+        text_say(&why, "wasmtime is %s, this runner is made for releases %s", version, WASMTIME_RELEASES);
         return why.data;
     }
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 /* The releases whose functions and structures these declarations describe. */
-#define WASMTIME_RELEASES "50."
+#define WASMTIME_RELEASES "49. 50."
 
 struct wt_bytes {
     size_t size;
