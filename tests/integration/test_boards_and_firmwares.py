@@ -33,7 +33,7 @@ def test_profiles_are_listed_with_how_they_are_known(lading: Lading) -> None:
     known = {p["id"]: (p["known_by"], p["emulated"]) for p in listed["profiles"]}
     assert known["wasmedge-0.17"] == ("measured", True)
     assert known["wasmtime-wit"] == ("inferred", False)
-    assert known["tflm-int8"] == ("declared", False)
+    assert known["tflm-int8"] == ("inferred", False)
     assert "WasmEdge" in lading("profiles", "list").out
 
 
@@ -120,3 +120,9 @@ def test_one_bad_target_of_the_user_s_stops_nobody_who_did_not_ask_for_it(lading
 def test_in_the_source_tree_what_is_shipped_is_called_so(lading: Lading, kind: str) -> None:
     lading.cwd = ROOT
     assert {entry["origin"] for entry in lading.json(kind)[kind]} == {"shipped"}
+
+
+def test_a_profile_tells_an_encoding_that_its_loader_refuses(lading: Lading) -> None:
+    assert "call-indirect-overlong no" in lading("profiles", "show", "wamr-1.3-legacy").out
+    differences = lading.json("profiles", "diff", "wamr-1.3-legacy", "wamr-2.3-legacy")["differences"]
+    assert any("call-indirect-overlong" in d["key"] and d["left"] is False for d in differences)

@@ -109,7 +109,7 @@ def test_components_only_is_not_for_core_modules(digits: Trace) -> None:
 
 def test_a_declared_firmware_is_never_ok(digits: Trace) -> None:
     verdict = on(digits, "tflm-int8")
-    assert (verdict.verdict, verdict.known_by) == ("unknown", "declared")
+    assert (verdict.verdict, verdict.known_by) == ("unknown", "inferred")
     floats = script("L:f=models/digits_uint8.tflite", "I:g=0")
     assert on(floats, "tflm-int8").verdict == "fails", "TFLite Micro takes no uint8"
 
