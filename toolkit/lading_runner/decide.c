@@ -59,7 +59,8 @@ static bool model_size(struct frame *f, const struct step *s) {
 static bool given_model(struct frame *f, const struct step *s) {
     const struct range_at *r = &f->call.ranges[MODEL];
     static const unsigned char none[1];
-    f->held = models_given(r->found && r->size ? f->call.memory + r->at : none, r->found ? r->size : 0);
+    bool there = r->size && call_readable(&f->call, MODEL); /* whether or not the profile asked */
+    f->held = models_given(there ? f->call.memory + r->at : none, there ? r->size : 0);
     f->facts = models_facts(f->held);
     if (!f->facts->error)
         return true;

@@ -45,6 +45,44 @@ static const struct {
     [STEP_DROP_CONTEXT] = {"drop-context", false, {0}},
 };
 
+/* What steps find for those after them. A profile whose steps would work on nothing is refused, not followed. */
+enum {
+    MODEL_FOUND = 1,
+    GRAPH_FOUND = 2,
+    CONTEXT_FOUND = 4,
+    PREPARED = 8,
+    INPUT_FOUND = 16,
+    OUTPUT_FOUND = 32,
+    UNDER_WAY = 64, /* a transfer or an inference, which the end of the call carries out */
+    EXISTING = MODEL_FOUND | GRAPH_FOUND | CONTEXT_FOUND
+};
+
+static const struct {
+    int needs, never, gives, takes;
+} FOUND[STEP_COUNT] = {
+    [STEP_GIVEN_MODEL] = {0, EXISTING, MODEL_FOUND, 0},
+    [STEP_NAMED_MODEL] = {0, EXISTING, MODEL_FOUND, 0},
+    [STEP_CLAIM_GRAPH] = {MODEL_FOUND, GRAPH_FOUND, GRAPH_FOUND, 0},
+    [STEP_GRAPH] = {0, EXISTING, MODEL_FOUND | GRAPH_FOUND, 0},
+    [STEP_PREPARE] = {MODEL_FOUND, PREPARED, PREPARED, 0},
+    [STEP_CLAIM_CONTEXT] = {GRAPH_FOUND | PREPARED, CONTEXT_FOUND, CONTEXT_FOUND, PREPARED},
+    [STEP_CONTEXT] = {0, EXISTING, EXISTING, 0},
+    [STEP_INPUT_INDEX] = {MODEL_FOUND, OUTPUT_FOUND, INPUT_FOUND, 0},
+    [STEP_INPUT_TYPE] = {CONTEXT_FOUND | INPUT_FOUND, 0, UNDER_WAY, 0},
+    [STEP_DIMS] = {INPUT_FOUND, 0, 0, 0},
+    [STEP_DATA_LENGTH] = {INPUT_FOUND, 0, 0, 0},
+    [STEP_INVOKE] = {CONTEXT_FOUND, 0, UNDER_WAY, 0},
+    [STEP_OUTPUT_INDEX] = {MODEL_FOUND, INPUT_FOUND, OUTPUT_FOUND, 0},
+    [STEP_COMPUTED] = {CONTEXT_FOUND, 0, 0, 0},
+    [STEP_OUTPUT_TYPE] = {CONTEXT_FOUND | OUTPUT_FOUND, 0, UNDER_WAY, 0},
+    [STEP_CAPACITY] = {OUTPUT_FOUND, 0, 0, 0},
+    [STEP_STATE_TENSORS] = {MODEL_FOUND, 0, 0, 0},
+    [STEP_INVOKE_STEP] = {CONTEXT_FOUND, 0, UNDER_WAY, 0},
+    [STEP_RESET_STEPS] = {CONTEXT_FOUND, 0, UNDER_WAY, 0},
+    [STEP_DROP_GRAPH] = {GRAPH_FOUND, UNDER_WAY, 0, ~0},
+    [STEP_DROP_CONTEXT] = {CONTEXT_FOUND, UNDER_WAY, 0, ~0},
+};
+
 static const char *needs(const char *what, struct slice name) {
     struct text why = {0};
     text_say(&why, "this profile needs the Python host: %s '%.*s'", what, (int)name.size, name.data);
@@ -219,7 +257,7 @@ static const char *read_step(struct profile *profile, struct step *into, const s
     *into = (struct step){.kind = (enum step_kind)kind};
     if (STEPS[kind].fails)
         into->fail = outcome_of(profile, json_text(item, "fail", ""));
-    if (kind == STEP_PREPARE && into->fail.success)
+    if (FOUND[kind].gives && STEPS[kind].fails && into->fail.success && !(FOUND[kind].gives & UNDER_WAY))
         return needs("going on when it fails, step", name);
     into->count = (uint32_t)json_integer(item, "count", 1);
     into->exact = is(json_text(item, "match", "exact"), "exact");
@@ -248,11 +286,17 @@ static const char *read_program(struct profile *profile, const struct json *item
         return needs("function", item->key);
     struct program *program = &profile->programs[function];
     program->offered = true;
+    program->count = 0; /* the last one counts, as everywhere */
     program->steps = need(item->count * sizeof *program->steps);
+    int found = 0;
     for (const struct json *step = item->first; step; step = step->next) {
-        const char *why = read_step(profile, &program->steps[program->count++], step);
+        const char *why = read_step(profile, &program->steps[program->count], step);
         if (why)
             return why;
+        enum step_kind kind = program->steps[program->count++].kind;
+        if ((found & FOUND[kind].needs) != FOUND[kind].needs || found & FOUND[kind].never)
+            return needs("steps in another order: in that place it has no", slice_of(STEPS[kind].name));
+        found = (found & ~FOUND[kind].takes) | FOUND[kind].gives;
     }
     return NULL;
 }

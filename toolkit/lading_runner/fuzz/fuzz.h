@@ -43,7 +43,7 @@ void folder_read(struct folder *into, const char *path, const char *suffix);
 struct file_bytes file_read(const char *path);
 
 struct setup {
-    const char *wasmtime, *wasmtime_version, *litert, *litert_version;
+    const char *wasmtime, *wasmtime_version, *wasmtime_digest, *litert, *litert_version;
     struct folder models, modules, profiles;
     struct file_bytes named; /* the run's models, as a spec has them */
 };

@@ -389,7 +389,10 @@ static void begin(void) {
     dl_iterate_phdr(find_base, &shared->base);
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC), errors = dup(2);
     run_begins(nowhere, -1, -1);
-    const char *why = litert_load(setup.litert, setup.litert_version, 1);
+    struct text error = {0};
+    const char *why = litert_expect(setup.litert, setup.litert_version, 1);
+    if (!why && !litert_model(setup.models.files[0].data, setup.models.files[0].size, &error)) /* so that it is loaded once */
+        why = error.data;
     for (int i = 0; i < TARGETS && !why; i++)
         if (targets[i]->prepare)
             targets[i]->prepare();
@@ -419,6 +422,8 @@ int main(int argc, char **argv) {
             setup.litert = value;
         else if (!strcmp(name, "--litert-version"))
             setup.litert_version = value;
+        else if (!strcmp(name, "--wasmtime-digest"))
+            setup.wasmtime_digest = value;
         else if (!strcmp(name, "--seed"))
             seed = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--seconds"))
@@ -430,7 +435,7 @@ int main(int argc, char **argv) {
         if (!strcmp(name, "--replay") && i + 2 < argc)
             replay = argv[i++ + 2];
     }
-    if (!setup.litert || !setup.litert_version || !setup.wasmtime || !setup.wasmtime_version)
+    if (!setup.litert || !setup.litert_version || !setup.wasmtime || !setup.wasmtime_version || !setup.wasmtime_digest)
         return 2;
     begin();
     shared->random = seed;

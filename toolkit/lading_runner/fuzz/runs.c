@@ -1,10 +1,13 @@
 /* Whole runs, each in a process of its own: the program's main with modules, models, streams and arguments of any kind. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +16,8 @@
 #include "fuzz.h"
 
 int runner_main(int argc, char **argv);
+
+#define CODE "code"
 
 enum { MOST_MS = 30000, MOST_REPORT = 1 << 22 };
 
@@ -93,6 +98,28 @@ static int make_spec(struct stream *in, int module, int model) {
     return file_of(spec.data, spec.size);
 }
 
+/* Change a file of kept code: it must never be loaded then. */
+static void damage(struct stream *in) {
+    struct dirent **entries;
+    int count = scandir(CODE, &entries, NULL, alphasort), chosen = count > 2 ? 2 + (int)take_below(in, (uint32_t)count - 2) : -1;
+    for (int i = 0; i < count; i++) {
+        struct text path = {0};
+        unsigned char byte;
+        text_say(&path, CODE "/%s", entries[i]->d_name);
+        int fd = i == chosen ? open(path.data, O_RDWR | O_CLOEXEC) : -1;
+        off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), at = size ? (off_t)(take_u32(in) % (uint32_t)size) : 0;
+        if (size && pread(fd, &byte, 1, at) == 1 && pwrite(fd, &(unsigned char){byte ^ (unsigned char)(1u << take_u8(in) % 8)}, 1, at) != 1)
+            broken("kept code cannot be changed");
+        if (size && take_u8(in) > 230 && ftruncate(fd, at))
+            broken("kept code cannot be cut");
+        if (fd >= 0)
+            close(fd);
+        text_free(&path);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
 static _Noreturn void run(struct stream *in, int report, int log) {
     int module = take_u8(in) < 225 ? changed(in, &setup.modules) : -1, model = changed(in, &setup.models);
     int input = told(in), nowhere = memfd_create("output", 0), spec = make_spec(in, module, model);
@@ -108,8 +135,13 @@ static _Noreturn void run(struct stream *in, int report, int log) {
     char *argv[] = {(char *)"lading-runner", (char *)"run",
                     (char *)"--wasmtime", (char *)setup.wasmtime, (char *)"--wasmtime-version", (char *)setup.wasmtime_version,
                     (char *)"--litert", (char *)setup.litert, (char *)"--litert-version", (char *)setup.litert_version,
-                    (char *)"--spec", descriptors[0], (char *)"--report", descriptors[1], (char *)"--log", descriptors[2], NULL};
+                    (char *)"--spec", descriptors[0], (char *)"--report", descriptors[1], (char *)"--log", descriptors[2],
+                    (char *)"--code", (char *)CODE, (char *)"--wasmtime-digest", (char *)setup.wasmtime_digest, NULL};
     int count = (int)(sizeof argv / sizeof *argv) - 1;
+    if (take_u8(in) & 1) /* without the last four: code is not kept */
+        count -= 4;
+    else if (take_u8(in) < 128)
+        damage(in);
     if (take_u8(in) > 250)
         count -= (int)take_below(in, 6);
     exit(runner_main(count, argv));
@@ -182,6 +214,11 @@ static void try_run(const unsigned char *data, size_t size) {
     close(log);
 }
 
+static void make_folder(void) {
+    if (mkdir(CODE, 0700) && errno != EEXIST)
+        broken("no folder for code");
+}
+
 static size_t seed_run(size_t number, unsigned char *into) {
     if (number >= 64)
         return 0;
@@ -195,4 +232,4 @@ static size_t seed_run(size_t number, unsigned char *into) {
     return size;
 }
 
-const struct target TARGET_RUNS = {"runs", NULL, try_run, seed_run, false, 15};
+const struct target TARGET_RUNS = {"runs", make_folder, try_run, seed_run, false, 15};
