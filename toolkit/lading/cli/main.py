@@ -20,6 +20,7 @@ from lading.cli.verbs import (
     conformance,
     deploy,
     emulate,
+    engines,
     fetch,
     gc,
     golden,
@@ -78,6 +79,10 @@ GOLDEN.command("record", cls=Verb, epilog=golden.EPILOG)(golden.record)
 TARGETS = typer.Typer(help="Kinds of boards: processor, memory, storage, how each is reached. Alone: the list of them.")
 TARGETS.command("list", cls=Verb, epilog=targets.LIST_EPILOG)(targets.list_)
 TARGETS.command("show", cls=Verb, epilog=targets.SHOW_EPILOG)(targets.show)
+ENGINES = typer.Typer(help="The libraries that the native runner loads, here and on devices. Alone: the list of them.")
+ENGINES.command("list", cls=Verb, epilog=engines.LIST_EPILOG)(engines.list_)
+ENGINES.command("fetch", cls=Verb, epilog=engines.FETCH_EPILOG)(engines.fetch)
+ENGINES.command("verify", cls=Verb, epilog=engines.VERIFY_EPILOG)(engines.verify)
 PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
 PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
@@ -106,6 +111,7 @@ APP.command("conformance", cls=Verb, rich_help_panel=KNOWLEDGE, epilog=conforman
 APP.add_typer(TARGETS, name="targets", rich_help_panel=KNOWLEDGE)
 APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
 APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
+APP.add_typer(ENGINES, name="engines", rich_help_panel=LOCAL)
 
 
 def _called(words: list[str]) -> int:

@@ -146,7 +146,7 @@ class _Reader:
     def _in_file(self, address: int) -> int:
         for kind, _, at, start, _, in_file, _, _ in self._segments:
             if kind == _LOAD and start <= address < start + in_file:
-                return at + address - start
+                return int(at + address - start)
         raise ElfError(f"speaks of address {address:#x}, which is not in the file")
 
     def _string(self, offset: int) -> str:
@@ -213,7 +213,7 @@ class _Reader:
             count = 0
         if count > _MOST_SYMBOLS:
             raise ElfError(f"has {count} symbols")
-        return count
+        return int(count)
 
     def _count_of_gnu_hash(self, at: int) -> int:
         buckets, first, filters, _ = self._take(_WORDS, at)
@@ -223,7 +223,7 @@ class _Reader:
         heads = self._take(struct.Struct(f"<{buckets}I"), start)
         last = max(heads, default=0)
         if last < first:
-            return first
+            return int(first)
         chains = start + buckets * 4
         while last - first <= _MOST_SYMBOLS:
             (word,) = self._take(struct.Struct("<I"), chains + (last - first) * 4)
