@@ -83,7 +83,7 @@ class Sshd:
 
     @property
     def config(self) -> Path:
-        """The client's configuration; empty at first."""
+        """The client's configuration; names the key and the known hosts."""
         return self.client / ".ssh" / "config"
 
     @property
@@ -128,14 +128,7 @@ class Sshd:
 
     def ssh_options(self) -> list[str]:
         """Options that make the system's ``ssh`` and ``scp`` use the client's folder only."""
-        given = {
-            "IdentityFile": self.key,
-            "IdentitiesOnly": "yes",
-            "UserKnownHostsFile": self.known_hosts,
-            "GlobalKnownHostsFile": "/dev/null",
-            "BatchMode": "yes",
-        }
-        return ["-F", str(self.config), *(word for k, v in given.items() for word in ("-o", f"{k}={v}"))]
+        return ["-F", str(self.config), "-o", "BatchMode=yes"]
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
@@ -226,12 +219,16 @@ def make_sshd(
     server.home.mkdir(parents=True)
     (server.client / ".ssh").mkdir(parents=True)
     (server.client / ".ssh").chmod(0o700)
-    server.config.touch()
     for kind in kinds:
         make_key(server.host_key(kind), kind, comment="board")
     make_key(server.key)
     server.authorized_keys.write_text(server.key.with_suffix(".pub").read_text())
     server.known_hosts.write_text(server.known_hosts_line(kinds[0]))
+    # ssh itself asks the system, and not HOME, where the user's folder is.
+    server.config.write_text(
+        f"IdentityFile {server.key}\nIdentitiesOnly yes\nUserKnownHostsFile {server.known_hosts}\n"
+        "GlobalKnownHostsFile /dev/null\n"
+    )
     wrapper = folder / "login-shell"
     words = " ".join(map(shlex.quote, shell))
     wrapper.write_text(

@@ -14,6 +14,10 @@ from lading.links.ssh_config import DEFAULT_PORT
 if TYPE_CHECKING:
     from lading.links.ssh_config import Destination
 
+OWN_FILE: Final = "devices.toml"
+ELSEWHERE: Final = "@other-port"
+"""Marks lines about the host at its usual port, while another one is meant."""
+
 _FINGERPRINT: Final = re.compile(r"(?:([a-z0-9@.-]+) )?(SHA256:[A-Za-z0-9+/]{43})=?")
 
 
@@ -93,9 +97,6 @@ class Party:
         return tuple(dict.fromkeys(line.key.kind for line in self.lines if line.marker in {"", ELSEWHERE}))
 
 
-ELSEWHERE: Final = "@other-port"
-
-
 def judge(party: Party, key: HostKey) -> None:
     """Let a key pass, or not.
 
@@ -104,14 +105,10 @@ def judge(party: Party, key: HostKey) -> None:
     """
     for line in party.lines:
         if line.marker == REVOKED and line.key == key:
-            raise HostKeyRevoked(
-                f"{party.description}: its host key {key} is revoked ({line.where}): nobody who shows it is trusted",
-                remedy="make new host keys on the device, then enrol them with lading device rekey",
-                details={"fingerprint": key.fingerprint, "key_type": key.kind, "where": line.where},
-            )
+            raise revoked(party.description, str(key), line.where)
     if party.enrolled is not None:
         if not party.enrolled.fits(key):
-            raise changed(party, str(key), key.fingerprint, str(party.enrolled), "devices.toml")
+            raise changed(party.description, party.device, str(key), str(party.enrolled), OWN_FILE)
         return
     trusted = [line for line in party.lines if line.marker in {"", ELSEWHERE}]
     if any(line.key == key for line in trusted):
@@ -119,45 +116,65 @@ def judge(party: Party, key: HostKey) -> None:
     own = [line for line in trusted if not line.marker]
     if own:
         line = next((line for line in own if line.key.kind == key.kind), own[0])
-        raise changed(party, str(key), key.fingerprint, str(line.key), line.where)
-    raise unknown(party, key)
+        raise changed(party.description, party.device, str(key), str(line.key), line.where)
+    raise _unknown(party, key)
 
 
-def changed(party: Party, seen: str, fingerprint: str, expected: str, where: str) -> HostKeyChanged:
-    """The error for a key that is another than before."""
-    if party.device is not None and where == "devices.toml":
-        remedy = (
-            f"if you know why it changed, look at both keys and take the new one: lading device rekey {party.device}"
-        )
-    elif where == "devices.toml":
-        remedy = "if you know why it changed, give its new fingerprint"
-    else:
+def changed(label: str, device: str | None, seen: str, expected: str, where: str) -> HostKeyChanged:
+    """The error for a key that is another than before.
+
+    Args:
+        label: what messages call the host.
+        device: its name in ``devices.toml``, if it has one.
+        seen: the key that it shows, as ``type SHA256:…``.
+        expected: the key that it had.
+        where: the file that says so; :data:`OWN_FILE` or a line of ``known_hosts``.
+    """
+    if where != OWN_FILE:
         remedy = f"if you know why it changed, take the line {where} out and enrol the new key"
+    elif device is not None:
+        remedy = f"if you know why it changed, look at both keys and take the new one: lading device rekey {device}"
+    else:
+        remedy = "if you know why it changed, give its new fingerprint"
     return HostKeyChanged(
-        f"{party.description}: its host key has changed: it shows {seen}, and {where} has {expected}; "
+        f"{label}: its host key has changed: it shows {seen}, and {where} has {expected}; "
         "it may be another machine, or somebody in between",
         remedy=remedy,
-        details={"fingerprint": fingerprint, "expected": expected, "where": where},
+        details={"fingerprint": seen.rpartition(" ")[2], "expected": expected, "where": where},
     )
 
 
-def unknown(party: Party, key: HostKey) -> HostKeyUnknown:
-    """The error for a key that nobody knows."""
-    destination = party.destination
-    if party.address is None:
-        port = f"-p {destination.port} " if destination.port != DEFAULT_PORT else ""
-        remedy = f"compare it, and enrol it with: ssh {port}{destination.user}@{destination.hostname}"
-    else:
-        verb = f"rekey {party.device}" if party.device is not None else f"add NAME {party.address}"
-        remedy = (
-            "compare it with what ssh-keygen -lf says of the key on the device (/etc/ssh/ssh_host_*_key.pub), "
-            f"then: lading device {verb} --fingerprint {key.fingerprint}"
-        )
-    authority = ""
-    if any(line.marker == AUTHORITY for line in party.lines):
-        authority = " (known_hosts has a certificate authority for it, which only ssh+openssh:// follows)"
+def unknown(label: str, device: str | None, address: str, seen: str, note: str = "") -> HostKeyUnknown:
+    """The error for a device's key that nobody knows; see :func:`changed`."""
+    kind, _, fingerprint = seen.rpartition(" ")
+    verb = f"rekey {device}" if device is not None else f"add NAME {address}"
     return HostKeyUnknown(
-        f"{party.description}: its host key is not known: {key}{authority}",
-        remedy=remedy,
-        details={"fingerprint": key.fingerprint, "key_type": key.kind, "address": party.address},
+        f"{label}: its host key is not known: {seen or 'it did not show one'}{note}",
+        remedy="compare it with what ssh-keygen -lf says of the key on the device (/etc/ssh/ssh_host_*_key.pub), "
+        f"then: lading device {verb}" + (f" --fingerprint {fingerprint}" if fingerprint else ""),
+        details={"fingerprint": fingerprint, "key_type": kind, "address": address},
+    )
+
+
+def _unknown(party: Party, key: HostKey) -> HostKeyUnknown:
+    note = ""
+    if any(line.marker == AUTHORITY for line in party.lines):
+        note = " (known_hosts has a certificate authority for it, which only ssh+openssh:// follows)"
+    if party.address is not None:
+        return unknown(party.description, party.device, party.address, str(key), note)
+    there = party.destination
+    port = f"-p {there.port} " if there.port != DEFAULT_PORT else ""
+    return HostKeyUnknown(
+        f"{party.description}: its host key is not known: {key}{note}",
+        remedy=f"compare it, and enrol it with: ssh {port}{there.user}@{there.hostname}",
+        details={"fingerprint": key.fingerprint, "key_type": key.kind, "address": None},
+    )
+
+
+def revoked(label: str, seen: str, where: str) -> HostKeyRevoked:
+    """The error for a key that must not be trusted."""
+    return HostKeyRevoked(
+        f"{label}: its host key {seen} is revoked{where and f' ({where})'}: nobody who shows it is trusted",
+        remedy="make new host keys on the device, then enrol them with lading device rekey",
+        details={"fingerprint": seen.rpartition(" ")[2], "where": where},
     )

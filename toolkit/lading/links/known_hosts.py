@@ -33,6 +33,11 @@ class HostKey:
         """``SHA256:…`` as OpenSSH shows it."""
         return "SHA256:" + base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
 
+    @property
+    def base64(self) -> str:
+        """The key as it stands in files."""
+        return base64.b64encode(self.blob).decode()
+
     def __str__(self) -> str:
         return f"{self.kind} {self.fingerprint}"
 

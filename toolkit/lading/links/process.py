@@ -58,7 +58,7 @@ class ProcessLink:
         self._out = self._process.stdout.fileno()
         self._err = self._process.stderr.fileno()
         for fd in (self._in, self._out):
-            _widen(fd)
+            widen(fd)
         self._listener = threading.Thread(target=self._listen, name="agent-stderr", daemon=True)
         self._listener.start()
 
@@ -118,7 +118,7 @@ class ProcessLink:
                 del self._complaint[:-COMPLAINT_KEPT]
 
 
-def _widen(fd: int) -> None:
+def widen(fd: int) -> None:
     """A wider pipe moves large blobs with fewer switches between the two processes; without one it works as well."""
     import fcntl
 

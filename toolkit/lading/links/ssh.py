@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lading.devices.address import OpenSsh
+
 if TYPE_CHECKING:
     from lading.devices.address import Ssh
     from lading.links.host import Host
-    from lading.links.known_hosts import HostKey
     from lading.links.ssh_line import Options
 
 
@@ -22,7 +23,7 @@ def open_host(
     """Connect to a device; its host key is judged before anything else is said.
 
     Args:
-        address: where it is.
+        address: ``ssh://`` through paramiko, ``ssh+openssh://`` through the system's own ``ssh``.
         label: what messages call the device; its address when None.
         name: its name in ``devices.toml``.
         host_key: its fingerprint there; with it, ``known_hosts`` decides nothing but what is revoked.
@@ -40,6 +41,10 @@ def open_host(
     label = label or str(address)
     options = options or Options()
     enrolled = parse_enrolled(host_key, f"{label}: host_key") if host_key is not None else None
+    if isinstance(address, OpenSsh):
+        from lading.links.openssh_host import OpenSshHost
+
+        return OpenSshHost(address, label, name=name, enrolled=enrolled, options=options)
 
     destination = look_up(address.host, user=address.user, port=address.port, places=options.places)
     party = Party.known(label, destination, device=name, address=str(address), enrolled=enrolled)
@@ -47,20 +52,23 @@ def open_host(
     return ParamikoHost(line, label, alive_s=destination.alive_interval_s, alive_count=destination.alive_count)
 
 
-def look_at_key(address: Ssh, *, label: str | None = None, options: Options | None = None) -> HostKey:
-    """The host key that a device shows, unjudged: nothing but its fingerprint may be made of it.
+def look_at_key(address: Ssh, *, label: str | None = None, options: Options | None = None) -> str:
+    """The host key that a device shows, as ``type SHA256:…``: unjudged, and nobody logs in.
 
     Raises:
         DeviceUnreachable, SshConfigError: as :func:`open_host`.
     """
     from lading.links.host_keys import Party
+    from lading.links.ssh_config import look_up
     from lading.links.ssh_line import Options, open_line
 
     label = label or str(address)
     options = options or Options()
-    from lading.links.ssh_config import look_up
+    if isinstance(address, OpenSsh):
+        from lading.links.openssh_host import look_at_key as through_openssh
 
+        return through_openssh(address, label, options)
     destination = look_up(address.host, user=address.user, port=address.port, places=options.places)
     line = open_line(Party.known(label, destination, address=str(address)), options, log_in=False)
     line.close()
-    return line.key
+    return str(line.key)

@@ -16,7 +16,7 @@ from lading.errors import (
     ProxyFailed,
     SshConfigError,
 )
-from lading.links.host_keys import Party, changed, judge
+from lading.links.host_keys import OWN_FILE, Party, changed, judge
 from lading.links.known_hosts import HostKey
 from lading.links.secrets import Secrets, UserSecrets
 from lading.links.ssh_auth import Login
@@ -112,7 +112,7 @@ def _open(party: Party, options: Options, *, log_in: bool, is_device: bool, hops
             raise
         return line
     if seen is None:
-        seen = changed(party, "no key of a kind that is known here", "", str(party.enrolled), "devices.toml")
+        seen = changed(party.description, party.device, "no key that lading can read", str(party.enrolled), OWN_FILE)
     raise seen
 
 
