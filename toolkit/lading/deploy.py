@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from lading.bootstrap.stages import Stage
     from lading.check.verdict import Verdict
     from lading.client import PushResult, RunResult
     from lading.devices import Device
@@ -58,6 +59,9 @@ class Watcher:
 
     def stage(self, device: str, text: str) -> None:
         """A stage begins, or has something to say."""
+
+    def bringing(self, device: str, stage: Stage) -> None:
+        """The device lacks something of lading's own, which is brought there first."""
 
     def pushed(self, device: str, push: PushResult) -> None:
         """The release is on the device and current (or would be, in a dry run)."""
@@ -112,7 +116,10 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
     push: PushResult | None = None
     verdict: Verdict | None = None
     try:
-        with open_bundle(bundle) as opened, connect(device) as session:
+        with (
+            open_bundle(bundle) as opened,
+            connect(device, on_stage=lambda stage: watcher.bringing(name, stage)) as session,
+        ):
             if options.check:
                 verdict = gate.device_verdict(opened, session, device)
                 gate.refuse(verdict, allow_unknown=options.allow_unknown)

@@ -8,31 +8,70 @@ from lading.client.session import Session
 from lading.errors import DeviceUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from lading.bootstrap.stages import Stage
     from lading.devices import Device, EmulatedDevice
+    from lading.links.base import Link
+    from lading.links.host import Host
     from lading.links.process import ProcessLink
 
 
-def connect(device: Device, *, command: Sequence[str] | None = None) -> Session:
-    """Open a session with a device.
+def connect(
+    device: Device, *, command: Sequence[str] | None = None, on_stage: Callable[[Stage], None] | None = None
+) -> Session:
+    """Open a session with a device; what it lacks of lading's own is brought there first.
 
     Args:
         device: where to; see ``lading.devices.resolve``.
         command: starts another agent in place of this package's own (emulated devices).
+        on_stage: told what happens when the device has to be set up.
 
     Raises:
         DeviceUnreachable: the device cannot be reached.
+        DeviceUnfit, NoSpace: it cannot take what it lacks. Nothing was sent.
         VersionMismatch: its agent and this client do not understand each other.
     """
     from lading.devices import EmulatedDevice
+    from lading.devices.address import Ssh
 
     if isinstance(device, EmulatedDevice):
         return Session(_emulated(device, command))
+    if isinstance(device.address, Ssh):
+        return Session(_over(open_device_host(device), device, device.address.home, on_stage))
     raise DeviceUnreachable(
         f"{device}: this version of lading has no link for {device.scheme}://",
         remedy="use an emulated device (emulated://TARGET), or update lading",
     )
+
+
+def open_device_host(device: Device) -> Host:
+    """Connect to a device on which commands can be started.
+
+    Raises:
+        DeviceUnreachable: the device cannot be reached, or starts no commands.
+    """
+    from lading.devices.address import Ssh
+
+    if isinstance(device.address, Ssh):  # OpenSsh as well
+        from lading.links.ssh import open_host
+
+        return open_host(device.address, label=str(device), name=device.name)
+    raise DeviceUnreachable(f"{device}: {device.scheme}:// starts no commands there", remedy="use its ssh:// address")
+
+
+def _over(host: Host, device: Device, home: str | None, on_stage: Callable[[Stage], None] | None) -> Link:
+    """A link to the agent of a host; the connection ends with it."""
+    from lading.bootstrap import agent_link
+    from lading.bootstrap.stages import ignore
+
+    try:
+        link = agent_link(host, home, project_dir=device.project_dir, on_stage=on_stage or ignore)
+    except BaseException:
+        host.close()
+        raise
+    link.then(host.close)
+    return link
 
 
 def _emulated(device: EmulatedDevice, command: Sequence[str] | None) -> ProcessLink:

@@ -7,7 +7,7 @@
     HOME/agent/previous                symlink to the one before it
     HOME/agent/python                  the Python that runs it
     HOME/agent/made                    folders above HOME that did not exist before
-    HOME/agent/ID.ready                see ``lading_agent.store.ready``
+    HOME/agent/ID.ready, ID.json       see ``lading_agent.store.ready``
     HOME/agent/incoming-*              an agent on its way
 
 The client speaks with it through a shell: every answer is one line that begins with :data:`~answer.MARK`.

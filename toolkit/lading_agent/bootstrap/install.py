@@ -16,7 +16,7 @@ from lading_agent.errors import AgentError, from_os_error
 from lading_agent.runs.launch import zipapp_path
 from lading_agent.store.durable import make_dirs, replace_file, sync_dir
 from lading_agent.store.layout import Layout
-from lading_agent.store.lock import boot_id
+from lading_agent.store.ready import ready_path
 
 if TYPE_CHECKING:
     import argparse
@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", type=Path, required=True, help="the agent's folder")
     parser.add_argument("--name", required=True, help="the file name that this agent gets")
     parser.add_argument("--device", type=Path, required=True, help="the device file that came with it")
+    parser.add_argument(
+        "--ready", required=True, help="the name of what the client will start (lading_agent.store.ready)"
+    )
     parser.add_argument("--below", type=Path, help="the innermost folder on the way home that existed before")
 
 
@@ -43,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """
     layout = Layout(options.home.absolute())
     try:
-        path = install(layout, options.name, options.device, options.below)
+        path = install(layout, options.name, options.device, options.ready, options.below)
     except AgentError as error:
         return refuse(error.to_json())
     except ImportError as error:
@@ -62,13 +65,15 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
-def install(layout: Layout, name: str, device: Path, below: Optional[Path] = None) -> Path:
+def install(layout: Layout, name: str, device: Path, ready: str, below: Optional[Path] = None) -> Path:
     """Put this very zip application, and the device file, where they belong. Each is replaced by rename.
 
     Args:
         layout: the home's paths.
         name: the file name that the agent gets.
-        device: the new device file.
+        device: the new device file. What starts by itself gets it as ``device.json``; whoever starts the agent by
+            ``ready`` gets the one that came with that.
+        ready: the name of what the client will start.
         below: the innermost folder on the way home that existed before.
 
     Returns:
@@ -86,9 +91,11 @@ def install(layout: Layout, name: str, device: Path, below: Optional[Path] = Non
 
     layout.prepare()
     make_dirs(layout.agent)
+    beside = ready_path(layout, ready).with_suffix(".json")
     _remember_made(layout, below)
-    doc = json.loads(device.read_bytes())
-    replace_file(layout.device, json.dumps(doc, sort_keys=True).encode(), layout.scratch())
+    doc = json.dumps(json.loads(device.read_bytes()), sort_keys=True).encode()
+    for target in (beside, layout.device):
+        replace_file(target, doc, layout.scratch())
     device.unlink()
     path = layout.agent / name
     archive.chmod(0o644)
@@ -188,7 +195,7 @@ def _remember_made(layout: Layout, below: Optional[Path]) -> None:
     while folder != below and below in folder.parents:
         made.add(str(folder))
         folder = folder.parent
-    doc = {"schema": 1, "folders": sorted(made, key=len, reverse=True), "boot_id": boot_id()}
+    doc = {"schema": 1, "folders": sorted(made, key=len, reverse=True)}
     replace_file(note, json.dumps(doc).encode(), layout.scratch())
 
 

@@ -1,6 +1,6 @@
 """Engines come to the device: their content, an inference that proves them, then the default set.
 
-The request ``engines`` has the actions ``list``, ``install`` and ``rollback``.
+The request ``engines`` has the actions ``list``, ``install``, ``ready`` and ``rollback``.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ def engines(served: Served, exchange: Exchange) -> Dict[str, Any]:
         return _state(served.layout)
     if action == "install":
         return _install(served, exchange)
+    if action == "ready":  # a device without engines of its own
+        with locked(served.layout.lock, exchange.owner, "installation of the agent"):
+            mark_ready(served.layout, exchange.fields.text("ready"))
+        return _state(served.layout)
     if action == "rollback":
         with locked(served.layout.lock, exchange.owner, "rollback of the engines"):
             StoredEngines(served.layout).roll_back()

@@ -1,8 +1,8 @@
 """That everything a client needs is in place: one file under the client's own name for "everything".
 
-``agent/ID.ready`` is written last, when agent, device file and engines are there and were tried. Its one line is the
-Python that runs the agent. Whoever wants exactly that starts the agent at once; what is missing or damaged has no such
-file, or loses it, and is brought again.
+``agent/ID.json`` is the device file that such a client serves with. ``agent/ID.ready`` comes last, when agent, device
+file and engines are there and were tried; its one line is the Python that runs the agent. Whoever wants exactly that
+starts the agent at once; what is missing or damaged has no such file, or loses it, and is brought again.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ def mark_ready(layout: Layout, ready: str) -> None:
     make_dirs(layout.agent)
     replace_file(path, f"{sys.executable}\n".encode("utf-8", "surrogateescape"), layout.scratch())
     notes = sorted(layout.agent.glob(f"*{SUFFIX}"), key=lambda note: note.stat().st_mtime_ns)
-    for note in notes[:-MOST]:
-        if note != path:
-            note.unlink()
+    kept = {note.stem for note in (*notes[-MOST:], path)}
+    for pattern in (f"*{SUFFIX}", "*.json"):
+        for other in layout.agent.glob(pattern):
+            if other.stem not in kept:
+                other.unlink()
 
 
 def mark_unready(layout: Layout) -> None:

@@ -1,0 +1,193 @@
+"""Bringing agent and engines onto a device that lacks them, or has others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from lading.bootstrap import judge
+from lading.bootstrap.cargo import engines_folder
+from lading.bootstrap.check import make_check
+from lading.bootstrap.device import device_document
+from lading.bootstrap.look import look
+from lading.bootstrap.shell import sh
+from lading.bootstrap.stages import Stage
+from lading.bootstrap.start import listen
+from lading.client.connection import Connection
+from lading.client.failures import from_agent
+from lading.client.installing import install_engines, mark_ready
+from lading.errors import AgentFailed, DeviceUnreachable, LadingError, NoPython, NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lading.bootstrap.cargo import Cargo
+    from lading.bootstrap.look import Look
+    from lading.bootstrap.stages import OnStage
+    from lading.bootstrap.start import AgentLink, Started
+    from lading.engines import EnginePart
+    from lading.links.host import Host
+
+CHUNK: Final = 64 * 1024
+
+# Reads agent and device file from standard input, believes the agent only if it has the right digest, writes both and
+# becomes the agent's `install`. No quotes, no backslashes, no "!": it stands inside of two kinds of quotes already.
+_TAKE: Final = (
+    "import sys,os,hashlib;a=sys.argv;b=bytearray();n=int(a[2]);m=n+int(a[3]);"
+    "[b.extend(os.read(0,m-len(b)) or sys.exit(45)) for _ in iter(lambda:len(b)<m,False)];"
+    "hashlib.sha256(b[:n]).hexdigest()==a[4] or sys.exit(44);"
+    "f=open(a[1],a[5]);f.write(b[:n]);f.flush();os.fsync(f.fileno());f.close();"
+    "f=open(a[6],a[5]);f.write(b[n:]);f.close();"
+    "os.execv(sys.executable,[sys.executable]+a[7:])"
+)
+CUT_SHORT, DAMAGED = 45, 44
+
+
+def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: Path | None = None) -> None:
+    """Bring everything to a device, after a look at it; each step is atomic, and another try goes on from there.
+
+    Args:
+        host: the device.
+        home: see :func:`lading.bootstrap.shell.home_text`.
+        cargo: what is brought.
+        on_stage: told of each stage.
+        project_dir: the project whose targets count as well.
+
+    Raises:
+        NoPython, EngineUnfit, HomeUnusable, NoSpace: the device cannot take it. Nothing was sent.
+        NoSuchEngine, EngineUnreachable, EngineDamaged: the engines cannot be had here. Nothing was sent.
+        EngineFailed: they were sent, and do not work on the device.
+        LockHeld, LinkLost, DeviceUnreachable: as their names say.
+    """
+    where = host.description
+    on_stage(Stage("look", "looking at the device"))
+    seen = look(host, home)
+    judge.check_look(seen, where)
+    python = judge.python_of(seen, where)
+    judge.check_home(seen, where)
+    engines = _engines(seen, where, on_stage)
+    judge.check_space(seen, where, 2 * len(cargo.agent) + sum(part.size for part in engines))
+    link = _bring_agent(host, home, python, cargo, seen, on_stage, project_dir)
+    connection = _connect(link)
+    try:
+        if engines:
+            _bring_engines(connection, engines, cargo, on_stage)
+        else:
+            mark_ready(connection, cargo.ready)
+    finally:
+        connection.close()
+
+
+def _engines(seen: Look, where: str, on_stage: OnStage) -> Sequence[EnginePart]:
+    """The engines for the device, on this machine; none where it has a runtime that the agent can use instead."""
+    from lading.engines import default_set
+    from lading_agent.serve.device import FEATURES
+
+    reasons = judge.engine_reasons(seen)
+    if reasons:
+        if any(f"runtime-{runtime['command']}" in FEATURES for runtime in seen.facts.get("runtimes") or ()):
+            on_stage(Stage("look", f"without an engine of lading's own: {reasons[0]}"))
+            return ()
+        judge.refuse_engines(seen, where, reasons)
+    return default_set(
+        seen.architecture,
+        folder=engines_folder(),
+        progress=lambda name, done, total: on_stage(Stage("fetch", f"fetching {name}", done, total)),
+    )
+
+
+def _bring_agent(
+    host: Host,
+    home: str,
+    python: str,
+    cargo: Cargo,
+    seen: Look,
+    on_stage: OnStage,
+    project_dir: Path | None,
+) -> AgentLink:
+    """Send the agent and the device file in one go; the same command then is the agent."""
+    device = json.dumps(device_document(seen, cargo.profile, project_dir), sort_keys=True).encode()
+    link = host.start(install_line(home, python, cargo, len(device)))
+    data = cargo.agent + device
+    text = f"bringing the agent ({cargo.file_name})"
+    with contextlib.suppress(OSError):  # it ended early: what it said tells why
+        for at in range(0, len(data), CHUNK):
+            on_stage(Stage("agent", text, at, len(data)))
+            link.write(data[at : at + CHUNK])
+    on_stage(Stage("agent", text, len(data), len(data)))
+    began = listen(link)
+    if began.link is None:
+        raise _not_installed(host.description, began, link.exit_status())
+    return began.link
+
+
+def install_line(home: str, python: str, cargo: Cargo, device_size: int) -> str:
+    """The command that takes the agent from its standard input, installs it and serves.
+
+    Raises:
+        NoPython: the device's Python lies where no shell could be told.
+    """
+    if re.search(r"[\"'!\\`$\s]", python):
+        raise NoPython(f"the device's Python lies at {python!r}", remedy="put one at a path without such characters")
+    return sh(
+        f'umask 022; h="{home}"; d="$h"; until [ -z "$d" ] || [ -d "$d" ]; do d="${{d%/*}}"; done; '
+        f't="$h/agent/incoming-$$.pyz"; mkdir -p "$h/agent" && "{python}" -I -S -c "{_TAKE}" '
+        f'"$t" {len(cargo.agent)} {device_size} {cargo.digest} xb "$t.device" '
+        f'-I -S "$t" install --home "$h" --name {cargo.file_name} --device "$t.device" --ready {cargo.ready} '
+        '--below "${d:-/}"; s=$?; rm -f "$t" "$t.device"; exit $s'
+    )
+
+
+def _not_installed(where: str, began: Started, status: int | None) -> LadingError:
+    for answer in began.answers:
+        error = answer.get("error")
+        if isinstance(error, dict):
+            return from_agent({**error, "message": f"{where}: {error.get('message')}"})
+    low = began.said.lower()
+    last = began.said.splitlines()[-1][:300] if began.said else ""
+    if any(text in low for text in judge.ENOSPC_TEXTS):
+        return NoSpace(
+            f"{where} has no space left for the agent: {last}",
+            remedy="remove files on the device, or give a home on another file system: ?home=/path",
+        )
+    if "ModuleNotFoundError" in began.said or "ImportError" in began.said:
+        return NoPython(
+            f"{where}: the device's Python is cut down: {last}",
+            remedy="install the whole standard library (Debian: apt install python3)",
+        )
+    if status in {CUT_SHORT, None}:
+        return DeviceUnreachable(
+            f"{where}: the connection ended while the agent was sent",
+            remedy="try again: nothing half-done is used",
+            details={"said": began.said[-2000:]},
+        )
+    what = "what arrived is not what was sent" if status == DAMAGED else last or f"its installation ended with {status}"
+    return AgentFailed(
+        f"{where}: the agent could not be installed: {what}",
+        remedy="see what the device says, and whether its storage is sound",
+        details={"said": began.said[-2000:], "status": status},
+    )
+
+
+def _connect(link: AgentLink) -> Connection:
+    try:
+        return Connection(link)
+    except BaseException:
+        link.close()
+        raise
+
+
+def _bring_engines(connection: Connection, engines: Sequence[EnginePart], cargo: Cargo, on_stage: OnStage) -> None:
+    named = ", ".join(f"{part.name} {part.version}" for part in engines)
+    f32 = cargo.profile["abi"]["tensor_types"]["f32"]
+    install_engines(
+        connection,
+        engines,
+        make_check(int(f32)),
+        ready=cargo.ready,
+        progress=lambda done, total: on_stage(Stage("engines", f"bringing the engines ({named})", done, total)),
+        on_event=lambda name, _: on_stage(Stage("check", "trying the engines")) if name == "check" else None,
+    )

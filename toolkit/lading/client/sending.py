@@ -1,0 +1,105 @@
+"""Sending content that a device lacks: what it asks for, from where it wants to go on, in one go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from lading.errors import BundleError
+from lading_agent.wire import messages
+from lading_agent.wire.frames import CHUNK, MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from lading.client.connection import Call, Connection
+    from lading_agent.wire.frames import Frame
+
+READ: Final = CHUNK
+
+
+class Sender:
+    """Sends what the device's ``need`` events ask for.
+
+    Args:
+        connection: counts its round trips.
+        call: the request that the content belongs to.
+        sizes: digest and size of all that the device may ask for, in the order that both sides count by.
+        open_blob: opens one of them, seekable.
+        progress: called with octets sent, and octets to send.
+        on_event: called with the name and members of whatever else the device says.
+        damaged: what to say of content that ends too early.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        call: Call,
+        sizes: Mapping[str, int],
+        open_blob: Callable[[str], BinaryIO],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_event: Callable[[str, Mapping[str, object]], None] | None = None,
+        damaged: str = "the bundle",
+    ) -> None:
+        self._connection = connection
+        self._call = call
+        self._sizes = dict(sizes)
+        self._open = open_blob
+        self._damaged = damaged
+        self._progress = progress
+        self._on_event = on_event
+        self._needed: list[tuple[int, int]] = []
+        self._done = 0
+        self._total = 0
+
+    def take(self, frame: Frame) -> None:
+        """Act on what the agent says."""
+        if frame.kind != MESSAGE:
+            return
+        message = messages.decode(frame.payload)
+        name = str(message.pop("event", ""))
+        if name != "need":
+            if self._on_event is not None:
+                self._on_event(name, message)
+            return
+        self._needed += [(int(index), int(offset)) for index, offset in message["blobs"]]
+        if not message.get("more") and self._needed:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        needed, self._needed = self._needed, []
+        digests = list(self._sizes)
+        self._done = 0
+        self._total = sum(self._sizes[digests[index]] - offset for index, offset in needed)
+        self._tell()
+        for index, offset in needed:
+            self._call.tell("blob", index=index, offset=offset)
+            self._send_blob(digests[index], offset)
+        self._call.tell("commit")
+        self._connection.round_trips += 1
+
+    def _send_blob(self, digest: str, offset: int) -> None:
+        left = self._sizes[digest] - offset
+        with self._open(digest) as file:
+            file.seek(offset)
+            while left:
+                data = file.read(min(READ, left))
+                if not data:
+                    raise BundleError(
+                        f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again"
+                    )
+                left -= len(data)
+                self._call.data(data)
+                self._done += len(data)
+                self._tell()
+                self._listen()
+
+    def _listen(self) -> None:
+        """Hear what the agent says meanwhile: it may refuse what is being sent."""
+        while (frame := self._call.receive(wait=False)) is not None:
+            self.take(frame)
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total)
