@@ -15,8 +15,8 @@ from lading.devices import resolve
 from lading.probe.fit import expected
 from lading.probe.measure import measure
 from lading.probe.prober import probe
+from lading.probe.prologues import ENCODINGS, MANY, TARGETS
 from lading.probe.report import report
-from lading.probe.suite import ENCODINGS, MANY, TARGETS
 from lading_agent.nn.rules import CodeTable
 from lading_agent.runs.spec import Limits
 

@@ -6,8 +6,9 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.probe import features
+from lading.probe.prologues import CODES, ENCODINGS, MANY, TARGETS, TYPES, WIDTH_OF
 from lading.probe.script import LAYOUT_OF
-from lading.probe.suite import CODES, ENCODINGS, MANY, TARGETS, TYPES, WIDTH_OF, sample
+from lading.probe.suite_tensors import sample
 from lading_agent.nn.decode import PARAMETERS
 
 if TYPE_CHECKING:

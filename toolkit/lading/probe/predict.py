@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lading.probe.guests import ERRNO_BASE
 from lading.probe.models import model
 from lading.probe.observed import End, GuestResult
+from lading.probe.prologues import NAME
 from lading.probe.script import LAYOUT_OF, SIZE, Ref
-from lading.probe.suite import NAME
 from lading_agent.nn.calls import Call, Decision
 from lading_agent.nn.decode import PARAMETERS, decode
 from lading_agent.nn.facts import read_model, read_unverified

@@ -17,7 +17,7 @@ from lading.errors import DeviceError, UsageError
 from lading.probe.guests import assemble
 from lading.probe.models import model
 from lading.probe.observed import MOST_OUTPUT, End, GuestResult, read_output
-from lading.probe.suite import NAME
+from lading.probe.prologues import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,11 +31,24 @@ _LATE: Final = f"not over after {TIME_S:g} s"
 _SIGNALS: Final = {int(signal.SIGABRT): "abort", int(signal.SIGSEGV): "segv", int(signal.SIGBUS): "segv"}
 _CRASHES: Final = {"host-abort": "abort", "host-segv": "segv", "interpreter-crashed": "died"}
 
+_FAILURES: Final = ("no-backend", "runner-failed", "host-failed", "no-model", "no-engine")
+
 
 class CannotProbe(DeviceError):
     """The device's runtime does not run guests at all."""
 
     code = "cannot-probe"
+
+
+def end_outcome(outcome: str, kind: str, message: str, remedy: str) -> str:
+    """A run's outcome in the words of :class:`End`.
+
+    Raises:
+        CannotProbe: the runner failed for a reason of its own.
+    """
+    if outcome == "failed" and kind in _FAILURES:
+        raise CannotProbe(f"the device's runner cannot run guests: {message}", remedy=remedy)
+    return _CRASHES.get(kind, outcome)
 
 
 class AgentRunner:
@@ -73,9 +86,7 @@ class AgentRunner:
 
     def _result(self, program: Program, result: ProbedGuest) -> GuestResult:
         self.runtime = self.runtime or result.runtime
-        if result.outcome == "failed" and result.kind in ("no-backend", "runner-failed", "host-failed", "no-model"):
-            raise CannotProbe(f"the device's runner cannot run guests: {result.message}", remedy=result.remedy)
-        outcome = _CRASHES.get(result.kind, result.outcome)
+        outcome = end_outcome(result.outcome, result.kind, result.message, result.remedy)
         return read_output(program, result.output, End(outcome, result.status, result.message))
 
 

@@ -21,7 +21,8 @@ from lading.probe.compare import differences
 from lading.probe.fit import cases_for
 from lading.probe.observed import explore
 from lading.probe.predict import Predictor
-from lading.probe.suite import ENCODINGS, TARGETS, presence
+from lading.probe.prologues import ENCODINGS, TARGETS
+from lading.probe.suite import presence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

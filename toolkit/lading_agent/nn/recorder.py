@@ -11,29 +11,23 @@ Calls that change nothing and were made before are counted, and told at the end 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from lading_agent.nn.calls import Call
 from lading_agent.nn.decode import PARAMETERS, decode
 from lading_agent.nn.engine import Refused
+from lading_agent.nn.lenient import understood, wanted
 from lading_agent.nn.memory import GuestMemory
+from lading_agent.nn.minutes import Minutes
 from lading_agent.nn.reporting import PHASE, Figures, now_ns
 from lading_agent.nn.state import ContextState, GraphState
 from lading_agent.nn.tensors import fill_zero, flat_bytes, get, put
-from lading_agent.nn.tracedoc import call_to_json, facts_to_json
 
 if TYPE_CHECKING:
-    from lading_agent.nn.facts import TensorFacts
-    from lading_agent.nn.models import HeldModel, Live, Models
+    from lading_agent.nn.models import Live, Models
     from lading_agent.nn.personality import HostFunction
     from lading_agent.nn.reporting import InterpreterLog, Phase, Report
-
-MOST_CALLS = 4096
-"""Calls that are written down; a guest that makes more different ones has an incomplete trace."""
 
 MOST_HANDLES = 256
 """Graphs, and contexts: more than any host gives."""
@@ -75,10 +69,9 @@ class Recorder:
         """
         self._first = first_handle
         self._models = models
-        self._keep = keep
         self._errno = errno
         self._layouts = layouts
-        self._report = report
+        self._minutes = Minutes(models, errno, report, keep)
         self._cell = phase.cell
         self._log = interpreter_log
         self._memory: Optional[GuestMemory] = None
@@ -88,11 +81,6 @@ class Recorder:
         self._contexts: Dict[int, ContextState] = {}
         self._next = {"graph": first_handle, "context": first_handle}
         self._floats: Set[int] = set()
-        self._told: Dict[int, Tuple[HeldModel, str]] = {}
-        self._seen: Dict[str, List[int]] = {}
-        self._version = 0
-        self._n = 0
-        self._written = 0
         self.figures = Figures()
         self._handlers: Mapping[str, _Handler] = {
             "load": self._load,
@@ -147,13 +135,12 @@ class Recorder:
 
     def nobodys(self, module: str, name: str) -> None:
         """Tell a call of a function that is neither WASI's nor wasi-nn's; the guest does not come back from it."""
-        self._n += 1
-        self._write_down(module, "", Call(name), "trap", {}, [])
+        self._minutes.begin_call()
+        self._minutes.call(module, "", Call(name), "trap", {}, [])
 
     def finish(self) -> None:
         """Tell how often calls were repeated."""
-        repeats = [[n, times] for n, times in self._seen.values() if times > 1]
-        self._report.event("repeats", calls=self._n, written=self._written, repeats=repeats)
+        self._minutes.finish()
 
     def _guest_memory(self, caller: Any) -> Optional[GuestMemory]:
         if not self._looked:
@@ -171,7 +158,7 @@ class Recorder:
         memory = self._memory or self._guest_memory(caller)
         if memory is not None:
             memory.refresh()
-        self._n += 1
+        self._minutes.begin_call()
         self.figures.calls += 1
         step: Dict[str, Any] = {}
         writes: List[Tuple[str, int]] = []
@@ -187,85 +174,9 @@ class Recorder:
             if memory is not None and call.readable(what):
                 _U32.pack_into(memory.view, call.ranges[what][0], value & 0xFFFFFFFF)
         self._log.drain()
-        self._write_down(module, layout, call, answer, step, writes)
+        self._minutes.call(module, layout, call, answer, step, writes)
         self._cell[0] = PHASE["guest"]
         return self._errno.get(answer, 1)
-
-    def _write_down(
-        self,
-        module: str,
-        layout: str,
-        call: Call,
-        answer: Answer,
-        step: Dict[str, Any],
-        writes: List[Tuple[str, int]],
-    ) -> None:
-        doc: Dict[str, Any] = {
-            "module": module,
-            "function": call.function,
-            "layout": layout or None,
-            "outcome": answer,
-            "errno": self._errno.get(answer, 1),
-            "writes": dict(writes),
-            "readable": {what: call.readable(what) for what in call.ranges},
-            **step,
-            "call": call_to_json(call),
-        }
-        key = f"{self._version} {json.dumps({**doc, 'call': _alike(call)}, sort_keys=True)}"
-        seen = self._seen.get(key)
-        if seen is not None:
-            seen[1] += 1
-            return
-        if self._written >= MOST_CALLS:
-            return
-        self._written += 1
-        self._seen[key] = [self._n, 1]
-        self._report.event("call", n=self._n, **doc)
-
-    # Models: what they are is told once, whatever they are loaded for.
-
-    def _tell(self, graph: GraphState, strict: str = "") -> str:
-        """The model's name in the trace; ``strict`` is that of the same bytes read with care."""
-        held: HeldModel = graph.model
-        known = self._told.get(id(held))
-        if known is not None:
-            return known[1]
-        spec = held.spec
-        if strict:
-            digest, name = strict.partition("#")[0], f"{strict}#as-read"
-        else:
-            content = self._models.content(held)
-            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-            if self._keep:
-                Path(self._keep, digest.partition(":")[2]).write_bytes(content)
-            name = digest + (f"#{spec.name}@{spec.version}" if spec is not None else "")
-        new = all(name != told for _, told in self._told.values())
-        self._told[id(held)] = (held, name)
-        if new:
-            self._report.event(
-                "model",
-                id=name,
-                digest=digest,
-                size=graph.facts.size,
-                called=spec.name if spec is not None else None,
-                version=spec.version if spec is not None else "",
-                encoding=spec.encoding if spec is not None else None,
-                target=spec.target if spec is not None else None,
-                int8=graph.int8,
-                state=dict(graph.state),
-                facts=facts_to_json(graph.facts),
-            )
-        return name
-
-    def _accept(
-        self, graph: Optional[GraphState], step: Dict[str, Any], key: str, strict: str = ""
-    ) -> Optional[GraphState]:
-        """Tell a model; the graph, when some host takes it."""
-        if graph is None:
-            step[key] = None
-            return None
-        step[key] = self._tell(graph, strict)
-        return graph if graph.facts.identifier or not graph.facts.error else None
 
     def _claim(self, graph: GraphState, writes: List[Tuple[str, int]]) -> Answer:
         if len(self._graphs) >= MOST_HANDLES:
@@ -273,7 +184,7 @@ class Recorder:
         graph.handle = self._next["graph"]
         self._next["graph"] += 1
         self._graphs[graph.handle] = graph
-        self._version += 1
+        self._minutes.changed()
         writes.append(("graph-out", graph.handle))
         return "success"
 
@@ -283,10 +194,10 @@ class Recorder:
         if not call.has_memory:
             return "missing_memory"
         strict = self._models.given_model(call)
-        graph = self._accept(strict, step, "model")
+        graph = self._minutes.accept(strict, step, "model")
         if strict.facts.error and strict.facts.identifier:
             loose = self._models.given_model(call, unverified=True)
-            graph = self._accept(loose, step, "loose", step["model"])
+            graph = self._minutes.accept(loose, step, "loose", step["model"])
         self.figures.load_ns += now_ns() - began
         pieces = ("builders", "model", "graph-out")
         if graph is None or call.builders != 1 or not all(call.readable(what) for what in pieces):
@@ -299,7 +210,7 @@ class Recorder:
             return "missing_memory"
         if call.name is None:
             return "invalid_argument"
-        graph = self._accept(self._models.named_model(call.name), step, "named")
+        graph = self._minutes.accept(self._models.named_model(call.name), step, "named")
         # Hosts that take a name for a path let it end where the guest says, or at the first NUL.
         ways = [call.name] if call.path is None or call.path == call.name else [call.name, call.path]
         files: Dict[str, Dict[str, Optional[str]]] = {}
@@ -315,9 +226,9 @@ class Recorder:
         """Tell what a path leads to, read with care and without; the graph, when some host takes it."""
         told: Dict[str, Any] = {}
         file = self._models.file_model(path)
-        found = self._accept(file, told, "model")
+        found = self._minutes.accept(file, told, "model")
         if file is not None and file.facts.error and file.facts.identifier:
-            found = self._accept(self._models.file_model(path, unverified=True), told, "loose", told["model"])
+            found = self._minutes.accept(self._models.file_model(path, unverified=True), told, "loose", told["model"])
         if file is not None:
             files[path.hex()] = told
         return found
@@ -333,7 +244,7 @@ class Recorder:
         context = ContextState(-1, graph)
         error = self._models.prepare(graph, context)
         self.figures.init_ns += now_ns() - began
-        step["model"] = self._tell(graph)
+        step["model"] = self._minutes.tell(graph)
         step["prepare"] = error
         if graph.facts.error:
             return "runtime_error"
@@ -341,7 +252,7 @@ class Recorder:
         context.handle = self._next["context"]
         self._next["context"] += 1
         self._contexts[context.handle] = context
-        self._version += 1
+        self._minutes.changed()
         writes.append(("context-out", context.handle))
         return "success"
 
@@ -351,7 +262,7 @@ class Recorder:
     def _context(self, call: Call, step: Dict[str, Any]) -> Optional[ContextState]:
         context = self._contexts.get(self._known(call.args["context"], self._contexts))
         if context is not None:
-            step["model"] = self._tell(context.graph)
+            step["model"] = self._minutes.tell(context.graph)
         return context
 
     def _set_input(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
@@ -363,7 +274,7 @@ class Recorder:
             return "invalid_argument"
         index = call.args["index"]
         tensor = context.graph.facts.inputs[index]
-        how, nbytes = self._understood(tensor, call)
+        how, nbytes = understood(tensor, call)
         step["understood"] = how
         if how == "quantize":
             self._floats.add(context.handle)
@@ -373,20 +284,8 @@ class Recorder:
             put(how, tensor, live.inference.inputs[index], self._memory, call.ranges["data"][0], nbytes)
         if index not in context.inputs:
             context.inputs.add(index)
-            self._version += 1
+            self._minutes.changed()
         return "success"
-
-    @staticmethod
-    def _understood(tensor: TensorFacts, call: Call) -> Tuple[str, int]:
-        """What the guest's bytes are: the tensor's own, f32 for it, or nothing that can be used."""
-        given = 4 * tensor.count if call.data_length is None else call.data_length
-        if call.ranges["data"][0] + given > call.memory_size:
-            return "drop", 0
-        if given == tensor.nbytes:
-            return "copy", tensor.nbytes
-        if tensor.quantized and given == 4 * tensor.count:
-            return "quantize", given
-        return "drop", 0
 
     def _compute(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
         self._cell[0] = PHASE["compute"]
@@ -405,7 +304,7 @@ class Recorder:
         self.figures.inference(now_ns() - began)
         if not context.computed:
             context.computed = True
-            self._version += 1
+            self._minutes.changed()
         return "success"
 
     def _step(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
@@ -417,7 +316,7 @@ class Recorder:
                 live.inference.inputs[target]()[...] = live.inference.outputs[source]()
             if not context.stepped:
                 context.stepped = True
-                self._version += 1
+                self._minutes.changed()
         return answer
 
     def _fini(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
@@ -430,7 +329,7 @@ class Recorder:
                 fill_zero(live.inference.facts.inputs[target], live.inference.inputs[target])
         if context.stepped:
             context.stepped = False
-            self._version += 1
+            self._minutes.changed()
         return "success"
 
     def _get_output(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:
@@ -447,7 +346,7 @@ class Recorder:
             live: Live = context.live
             raw = live.inference.output_bytes(index)
         step["output_bytes"] = raw
-        how, nbytes, told = self._wanted(facts, raw, call, floats=context.handle in self._floats)
+        how, nbytes, told = wanted(facts, raw, call, floats=context.handle in self._floats)
         if nbytes < 0:
             return "too_large"
         at = call.ranges["output"][0]
@@ -466,57 +365,14 @@ class Recorder:
         writes.append(("size-out", told))
         return "success"
 
-    @staticmethod
-    def _wanted(facts: TensorFacts, raw: int, call: Call, *, floats: bool) -> Tuple[str, int, int]:
-        """How an output goes out: the way, the bytes (-1: it cannot), and the size that is told."""
-        elements = raw // max(facts.element_bytes, 1)
-        if call.capacity < min(elements, raw // 4, raw):
-            return "", -1, 0
-        if "capacity" not in call.args:
-            # The old layout counts elements and hands out f32; a guest that gives bytes has more than enough.
-            return ("dequantize", 4 * elements, elements) if facts.quantized else ("copy", raw, elements)
-        if facts.quantized and floats and call.capacity >= 4 * elements:
-            return "dequantize", 4 * elements, 4 * elements
-        if call.capacity < raw:  # some hosts count other things than bytes, and overrun the buffer: we do not
-            return "part", call.capacity, raw
-        return "copy", raw, raw
-
     def _unload(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
         if self._graphs.pop(self._known(call.args["graph"], self._graphs), None) is None:
             return "invalid_argument"
-        self._version += 1
+        self._minutes.changed()
         return "success"
 
     def _finalize(self, call: Call, step: Dict[str, Any], writes: List[Tuple[str, int]]) -> Answer:  # noqa: ARG002
         if self._contexts.pop(self._known(call.args["context"], self._contexts), None) is None:
             return "invalid_argument"
-        self._version += 1
+        self._minutes.changed()
         return "success"
-
-
-_PLAIN = (
-    "graph",
-    "context",
-    "index",
-    "capacity",
-    "encoding",
-    "target",
-    "builder-count",
-    "name-length",
-    "config-length",
-)
-"""Parameters that are no pointers."""
-
-_FAR = 4096
-
-
-def _alike(call: Call) -> Dict[str, Any]:
-    """A call without what no host looks at: where in memory a piece lies, unless it is near the end."""
-    doc = call_to_json(call)
-    doc.pop("memory_size", None)
-    doc["args"] = {name: value for name, value in call.args.items() if name in _PLAIN}
-    doc["ranges"] = {
-        what: [length if at + 5 * length + _FAR <= call.memory_size else at, length]
-        for what, (at, length) in call.ranges.items()
-    }
-    return doc
