@@ -37,6 +37,18 @@ def test_the_smallest_bill_is_an_app_with_a_module() -> None:
     assert bill.blobs() == {digest(b""): 0}
 
 
+def test_a_bill_that_asks_for_no_engines_is_what_it_always_was() -> None:
+    assert b'"engines"' not in sample_bill().encode()
+    assert sample_bill().serial == "90cf630004099ffc"
+
+
+def test_a_bill_may_ask_for_engines() -> None:
+    bill = replace(sample_bill(), engines={"litert": "2.2.0", "wasmtime": "49.0.0"}).seal()
+    assert Bill.parse(bill.encode()) == bill
+    assert bill.serial != sample_bill().serial
+    assert b'"engines":{"litert":"2.2.0","wasmtime":"49.0.0"}' in bill.encode()
+
+
 def test_sizes_count_a_shared_blob_once_in_the_total() -> None:
     sizes = sample_bill().sizes
     assert (sizes.modules, sizes.models, sizes.files, sizes.golden) == (6, 5, 3, 6)

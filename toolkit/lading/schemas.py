@@ -17,6 +17,7 @@ VENDOR_KEYS: Final = "^x-"
 def documents() -> dict[str, dict[str, Any]]:
     """A schema for each kind of file, by the name of its own file (``firmware-profile``, ``target``, …)."""
     from lading.devices.registry import DevicesTable
+    from lading.engines.schema import EngineTable
     from lading.profiles.schema import FirmwareProfile, OperatorTable
     from lading.project.schema import ProjectTable
     from lading.targets.schema import TargetTable
@@ -26,6 +27,7 @@ def documents() -> dict[str, dict[str, Any]]:
         "operator-table": (OperatorTable, "The operators of a TFLite release: firmware_profiles/operators/*.toml"),
         "target": (TargetTable, "A kind of board: targets/*.toml"),
         "project": (ProjectTable, "A project: lading.toml"),
+        "engine": (EngineTable, "A version of an engine of the native runner: engines/*.toml"),
         "devices": (DevicesTable, "Names of devices and groups: devices.toml"),
     }
     found = {name: _document(kind, title) for name, (kind, title) in kinds.items()}

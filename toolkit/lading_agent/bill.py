@@ -22,6 +22,8 @@ MAX_BLOB_BYTES: Final = 8 * 1024**3 - 1
 """What the size field of a plain tar header holds."""
 
 RUNTIMES: Final = ("lading", "wasmedge", "iwasm", "wasmtime")
+ENGINES: Final = ("wasmtime", "litert")
+"""What the native runner loads; a bill may ask for a version of each."""
 INT8_POLICIES: Final = ("as-u8", "quantize-f32")
 DTYPE_BYTES: Final[Mapping[str, int]] = {
     "bool": 1,
@@ -201,6 +203,8 @@ class Bill:
     models: Tuple[Model, ...] = ()
     golden: Tuple[Golden, ...] = ()
     smoke: Tuple[Smoke, ...] = ()
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """Versions of :data:`ENGINES` to run with; where one is not named, whatever the device has."""
     sizes: Sizes = field(default_factory=Sizes)
     serial: str = ""
     """16 hexadecimal digits, from the content of everything else but the signatures."""
@@ -230,7 +234,10 @@ class Bill:
 
     def to_json(self) -> Dict[str, Any]:
         """The JSON-ready document."""
-        return {"schema": SCHEMA, **asdict(self)}
+        document = {"schema": SCHEMA, **asdict(self)}
+        if not self.engines:
+            del document["engines"]  # bills that ask for none are what they were before there were any
+        return document
 
     def encode(self) -> bytes:
         """The canonical bytes."""

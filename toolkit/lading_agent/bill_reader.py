@@ -7,6 +7,7 @@ from typing import Dict, Final, List, Mapping, Sequence, Set, Tuple
 
 from lading_agent.bill import (
     DTYPE_BYTES,
+    ENGINES,
     INT8_POLICIES,
     MAX_BILL_BYTES,
     MAX_BLOB_BYTES,
@@ -42,6 +43,7 @@ MODEL_VERSION: Final = re.compile(r"(?:[0-9A-Za-z][0-9A-Za-z.+_-]{0,63})?")
 WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 VARIANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+ENGINE_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 SERIAL: Final = re.compile(r"[0-9a-f]{16}")
 
 APP_NAME_IS: Final = "an app name: a-z, 0-9, '.', '_', '-', at most 63 characters, beginning with a letter or digit"
@@ -74,7 +76,8 @@ def _bill(document: object) -> Bill:
     root = Node(document)
     _check_schema(root)
     f = root.fields(
-        ("schema", "serial", "app", "dirs", "state", "models", "variants", "golden", "smoke", "sizes", "signatures")
+        ("schema", "serial", "app", "dirs", "state", "models", "variants", "golden", "smoke", "sizes", "signatures"),
+        ("engines",),
     )
     models = tuple(_model(n) for n in f["models"].items(MAX_LIST))
     _distinct(f["models"], [m.reference for m in models], "models")
@@ -93,6 +96,7 @@ def _bill(document: object) -> Bill:
         models=models,
         golden=tuple(_golden(n, variants) for n in f["golden"].items(MAX_LIST)),
         smoke=tuple(_smoke(n) for n in f["smoke"].items(MAX_SMOKE)),
+        engines=_engines(f["engines"]) if "engines" in f else {},
         sizes=_sizes(f["sizes"]),
         serial=f["serial"].text(SERIAL, "16 hexadecimal digits"),
         signatures=tuple(n.free_object() for n in f["signatures"].items(16)),
@@ -296,6 +300,18 @@ def _regular_expression(node: Node) -> str:
     except (re.error, RecursionError, OverflowError) as error:
         node.fail(f"is not a regular expression: {error}")
     return text
+
+
+def _engines(node: Node) -> Dict[str, str]:
+    f = node.fields((), ENGINES)
+    if not f:
+        node.fail("is empty; a bill that asks for no engines has no such key")
+    return {name: engine_version(f[name]) for name in sorted(f)}
+
+
+def engine_version(node: Node) -> str:
+    """The version of an engine's package."""
+    return node.text(ENGINE_VERSION, "the version of an engine such as 50.0.1")
 
 
 def _sizes(node: Node) -> Sizes:

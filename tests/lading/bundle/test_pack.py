@@ -300,5 +300,25 @@ def test_a_file_that_changes_while_it_is_packed_is_noticed(tmp_path: Path) -> No
     assert not list(project.root.rglob("*.lading"))
 
 
+def test_the_engines_that_a_project_asks_for_are_in_the_bill(tmp_path: Path) -> None:
+    project = small_project(tmp_path)
+    bare = pack(project).bill
+    assert bare.engines == {}
+    project.file.write_text(project.file.read_text() + '[engines]\nwasmtime = "49.0.0"\n')
+    packed = pack(load_project(tmp_path))
+    assert packed.bill.engines == {"wasmtime": "49.0.0"}
+    assert packed.bill.serial != bare.serial
+    with open_bundle(packed.path) as bundle:
+        assert bundle.bill.engines == {"wasmtime": "49.0.0"}
+
+
+def test_an_engine_that_is_not_in_the_catalogue_is_refused(tmp_path: Path) -> None:
+    project = small_project(tmp_path)
+    project.file.write_text(project.file.read_text() + '[engines]\nwasmtime = "1.0.0"\n')
+    with pytest.raises(ProjectError, match="wasmtime 1.0.0 is not in the catalogue") as caught:
+        pack(load_project(tmp_path))
+    assert "50.0.1" in caught.value.remedy
+
+
 def test_a_wasm_module_of_8_bytes_is_enough(tmp_path: Path) -> None:
     assert pack(small_project(tmp_path / "p")).bill.variants[0].module.size == len(WASM)

@@ -138,6 +138,14 @@ REFUSED = {
     "golden of nobody": (FULL.replace('model = "layer"', 'model = "other"'), "golden[0].model", "layer@1.0.0"),
     "golden without inputs": (FULL.replace('{ "x" = "golden/x.npy" }', "{}"), "golden[0].inputs", "npy"),
     "tolerance": (FULL.replace('model = "layer"', 'model = "layer"\ntolerance = -1'), "golden[0].tolerance", ""),
+    "an engine that nobody knows": (SMALL + '[engines]\nv8 = "1"\n', "engines.v8", "wasmtime"),
+    "engine version": (SMALL + '[engines]\nwasmtime = "../50"\n', "engines.wasmtime", "lading engines"),
+    "engine version as a number": (SMALL + "[engines]\nlitert = 2.3\n", "engines.litert", ""),
+    "engines of another runtime": (
+        SMALL + 'runtime = "iwasm"\n[engines]\nwasmtime = "50.0.1"\n',
+        "engines.wasmtime",
+        "app.runtime",
+    ),
     "smoke status": (SMALL + "[[smoke]]\nexit = 256\n", "smoke[0].exit", ""),
     "smoke expression": (SMALL + '[[smoke]]\nstdout = "("\n', "smoke[0].stdout", "re.search"),
 }

@@ -105,7 +105,20 @@ def _bill(project: Project, cargo: Cargo) -> Bill:
         models=tuple(_model(table) for table in project.models),
         golden=tuple(cargo.golden(table, index) for index, table in enumerate(project.golden)),
         smoke=tuple(Smoke(tuple(table.args), table.exit, table.stdout) for table in project.smoke),
+        engines=_engines(project),
     )
+
+
+def _engines(project: Project) -> dict[str, str]:
+    if project.engines:
+        from lading import engines
+        from lading.errors import NoSuchEngine
+
+        try:
+            engines.choose(project.engines, project.root)
+        except NoSuchEngine as error:
+            raise ProjectError(f"{project.file}: engines: {error.message}", remedy=error.remedy) from None
+    return project.engines
 
 
 def _model(table: ModelTable) -> Model:

@@ -71,6 +71,12 @@ class Project:
         return list(value) if isinstance(value, list) else []
 
     @property
+    def engines(self) -> dict[str, str]:
+        """Versions of engines that the project asks for, by name."""
+        asked = {"wasmtime": self.table.engines.wasmtime, "litert": self.table.engines.litert}
+        return {name: version for name, version in asked.items() if version is not None}
+
+    @property
     def timeout_s(self) -> float | None:
         """How long a run may take."""
         return None if self.app.timeout is None else rules.seconds(self.app.timeout)

@@ -80,6 +80,7 @@ def check(table: ProjectTable, where: str) -> None:
         rules.in_range(smoke.exit, f"smoke[{index}].exit", 0, 255)
         if smoke.stdout is not None:
             rules.expression(smoke.stdout, f"smoke[{index}].stdout")
+    rules.engines(table)
 
 
 class _Rules:
@@ -133,6 +134,18 @@ class _Rules:
                 argument, f"app.args[{index}]", lambda n: n.text(), "Write it without NUL, below 4096 characters."
             )
         self.environment(app)
+
+    def engines(self, table: ProjectTable) -> None:
+        for name, version in (("wasmtime", table.engines.wasmtime), ("litert", table.engines.litert)):
+            if version is None:
+                continue
+            self.node(version, f"engines.{name}", bill.engine_version, "Write it as lading engines lists it.")
+            if table.app.runtime != "lading":
+                self.fail(
+                    f"engines.{name}",
+                    f"the app runs on {table.app.runtime}, which brings engines of its own",
+                    "Remove [engines], or app.runtime.",
+                )
 
     def environment(self, app: AppTable) -> None:
         names = []

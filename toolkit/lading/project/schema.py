@@ -78,6 +78,13 @@ class SmokeTable(Table, frozen=True):
     stdout: str | None = None
 
 
+class EnginesTable(Table, frozen=True):
+    """``[engines]``: versions of the native runner's engines, where others than the default ones are wanted."""
+
+    wasmtime: str | None = None
+    litert: str | None = None
+
+
 class ProjectTable(Table, frozen=True):
     """The whole file."""
 
@@ -88,3 +95,4 @@ class ProjectTable(Table, frozen=True):
     model: list[ModelTable] = msgspec.field(default_factory=list)
     golden: list[GoldenTable] = msgspec.field(default_factory=list)
     smoke: list[SmokeTable] = msgspec.field(default_factory=list)
+    engines: EnginesTable = msgspec.field(default_factory=EnginesTable)
