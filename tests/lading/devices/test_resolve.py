@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +197,34 @@ def test_a_broken_file_is_not_written_over(project: Path) -> None:
     with pytest.raises(DataFileError):
         registry.put(project / "devices.toml", "a", Ssh("c"))
     assert (project / "devices.toml").read_text() == "not toml"
+
+
+FINGERPRINT = "SHA256:" + "a" * 43
+
+
+def test_a_device_keeps_the_host_key_that_it_must_show(project: Path) -> None:
+    path = project / "devices.toml"
+    registry.put(path, "a", Ssh("a"), f"ssh-ed25519 {FINGERPRINT}")
+    registry.put(path, "b", Ssh("b"))
+    assert resolve("a", project).host_key == f"ssh-ed25519 {FINGERPRINT}"
+    assert resolve("b", project).host_key is None
+    registry.put(path, "a", Ssh("a"), FINGERPRINT)
+    assert resolve("a", project).host_key == FINGERPRINT
+    registry.put(path, "a", Ssh("a"))
+    assert resolve("a", project).host_key is None
+
+
+@pytest.mark.parametrize(
+    ("address", "host_key", "complaint"),
+    [
+        ("ssh://a", "SHA256:short", "not the fingerprint"),
+        ("ssh://a", "MD5:00:11", "not the fingerprint"),
+        ("ssh://a", f"ssh-rsa\n{FINGERPRINT}", "not the fingerprint"),
+        ("emulated://raspberry-pi-4b", FINGERPRINT, "have no host key"),
+    ],
+)
+def test_a_host_key_that_cannot_be_one_is_refused(project: Path, address: str, host_key: str, complaint: str) -> None:
+    devices(project, f"[device.a]\naddress = '{address}'\nhost-key = {json.dumps(host_key)}\n")
+    with pytest.raises(DataFileError, match=complaint) as caught:
+        resolve("a", project)
+    assert "device.a.host-key" in caught.value.message

@@ -56,7 +56,7 @@ def open_device_host(device: Device) -> Host:
     if isinstance(device.address, Ssh):  # OpenSsh as well
         from lading.links.ssh import open_host
 
-        return open_host(device.address, label=str(device), name=device.name)
+        return open_host(device.address, label=str(device), name=device.name, host_key=device.host_key)
     raise DeviceUnreachable(f"{device}: {device.scheme}:// starts no commands there", remedy="use its ssh:// address")
 
 

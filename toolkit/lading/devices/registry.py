@@ -5,6 +5,7 @@
     schema = 1
     [device.kitchen]
     address = "ssh://pi@kitchen.local"
+    host-key = "ssh-ed25519 SHA256:…"   # the key that it must show; `lading device add` writes it
     [group.house]
     devices = ["kitchen", "emulated://raspberry-pi-4b"]
 
@@ -26,11 +27,13 @@ import msgspec
 from msgspec import Meta
 
 from lading import datafiles
-from lading.devices.address import Address, parse
+from lading.devices.address import Address, Ssh, parse
 from lading.errors import AddressError, DataFileError
 
 FILE_NAME: Final = "devices.toml"
 SCHEMA: Final = 1
+HOST_KEY: Final = re.compile(r"(?:(?P<kind>[a-z0-9@.-]{1,64}) )?(?P<fingerprint>SHA256:[A-Za-z0-9+/]{43})")
+"""How a host key stands in the file."""
 
 _HEADER: Final = re.compile(r"\[\s*(?P<kind>device|group)\s*\.\s*(?P<quote>[\"']?)(?P<name>[^\"'\]\s]+)(?P=quote)\s*\]")
 
@@ -39,6 +42,8 @@ class DeviceEntry(datafiles.Table, frozen=True):
     """One device."""
 
     address: Annotated[str, Meta(min_length=1, max_length=2048)]
+    host_key: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """The fingerprint of the SSH host key that it must show, with the key's type in front or not."""
 
 
 class GroupEntry(datafiles.Table, frozen=True):
@@ -62,6 +67,7 @@ class Entry:
     name: str
     address: Address
     file: Path
+    host_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def _entries(document: dict[str, Any], path: Path) -> dict[str, Entry | Group]:
             address = parse(device.address)
         except AddressError as error:
             raise datafiles.invalid(str(path), f"{key}.address", error.message, remedy=error.remedy) from error
-        found[name] = Entry(name, address, path)
+        found[name] = Entry(name, address, path, _host_key(device.host_key, address, path, f"{key}.host-key"))
     for name, group in table.group.items():
         key = f"group.{name}"
         _check_name(name, path, key)
@@ -127,6 +133,21 @@ def _entries(document: dict[str, Any], path: Path) -> dict[str, Entry | Group]:
             raise datafiles.invalid(str(path), key, "is also the name of a device", remedy="rename one of them")
         found[name] = Group(name, group.devices, path)
     return found
+
+
+def _host_key(text: str | None, address: Address, path: Path, key: str) -> str | None:
+    if text is None:
+        return None
+    if not isinstance(address, Ssh):
+        raise datafiles.invalid(str(path), key, f"{address.scheme}:// devices have no host key", remedy="take it out")
+    if not HOST_KEY.fullmatch(text):
+        raise datafiles.invalid(
+            str(path),
+            key,
+            "this is not the fingerprint of a host key",
+            remedy="write it as ssh-keygen -l shows it: SHA256: and 43 characters; lading device rekey writes it",
+        )
+    return text
 
 
 def _check_name(name: str, path: Path, key: str) -> None:
@@ -139,8 +160,8 @@ def _check_name(name: str, path: Path, key: str) -> None:
         )
 
 
-def put(path: Path, name: str, address: Address) -> None:
-    """Write a device's address into a ``devices.toml``; comments and other entries stay as they are.
+def put(path: Path, name: str, address: Address, host_key: str | None = None) -> None:
+    """Write a device into a ``devices.toml``; comments and other entries stay as they are.
 
     The file changes as a whole or not at all.
 
@@ -152,9 +173,11 @@ def put(path: Path, name: str, address: Address) -> None:
     if isinstance(before.get(name), Group):
         raise datafiles.invalid(str(path), f"group.{name}", "is a group", remedy="choose another name")
     entry = f'[device.{_key(name)}]\naddress = "{_basic(str(address))}"\n'
+    if host_key is not None:
+        entry += f'host-key = "{_basic(host_key)}"\n'
     kept = _without(text, name)
     text = (kept.rstrip("\n") + "\n\n" if kept.strip() else f"schema = {SCHEMA}\n\n") + entry
-    _write(path, text, {**before, name: Entry(name, address, path)})
+    _write(path, text, {**before, name: Entry(name, address, path, host_key)})
 
 
 def drop(path: Path, name: str) -> bool:

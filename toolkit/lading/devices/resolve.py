@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,8 @@ class Device:
     """The id of its firmware profile, where the address says it."""
     target: str | None = None
     """The id of its target, where the address says it."""
+    host_key: str | None = None
+    """The SSH host key that it must show, as ``devices.toml`` has it: a fingerprint, its type in front or not."""
 
     @property
     def scheme(self) -> str:
@@ -89,7 +91,8 @@ def resolve(text: str, project_dir: Path | None = None) -> Device:
             remedy="give one of its members",
         )
     entry = known.devices[found]
-    return _settle(entry.address, found, found, entry.file.parent, base)
+    device = _settle(entry.address, found, found, entry.file.parent, base)
+    return device if entry.host_key is None else replace(device, host_key=entry.host_key)
 
 
 def resolve_many(texts: Iterable[str], project_dir: Path | None = None) -> list[Device]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lading.devices.registry import HOST_KEY
 from lading.errors import HostKeyChanged, HostKeyRevoked, HostKeyUnknown, UsageError
 from lading.links import known_hosts
 from lading.links.known_hosts import AUTHORITY, REVOKED, HostKey, KnownHost
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 OWN_FILE: Final = "devices.toml"
 ELSEWHERE: Final = "@other-port"
 """Marks lines about the host at its usual port, while another one is meant."""
-
-_FINGERPRINT: Final = re.compile(r"(?:([a-z0-9@.-]+) )?(SHA256:[A-Za-z0-9+/]{43})=?")
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,13 @@ def parse_enrolled(text: str, where: str = "--fingerprint") -> Enrolled:
     Raises:
         UsageError: it is something else.
     """
-    match = _FINGERPRINT.fullmatch(text.strip())
+    match = HOST_KEY.fullmatch(text.strip().rstrip("="))
     if match is None:
         raise UsageError(
             f"{where}: this is not a fingerprint",
             remedy="write it as ssh-keygen -l shows it: SHA256: and 43 characters",
         )
-    return Enrolled(match[2], match[1])
+    return Enrolled(match["fingerprint"], match["kind"])
 
 
 @dataclass(frozen=True)

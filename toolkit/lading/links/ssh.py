@@ -40,7 +40,7 @@ def open_host(
 
     label = label or str(address)
     options = options or Options()
-    enrolled = parse_enrolled(host_key, f"{label}: host_key") if host_key is not None else None
+    enrolled = parse_enrolled(host_key, f"{label}: host-key") if host_key is not None else None
     if isinstance(address, OpenSsh):
         from lading.links.openssh_host import OpenSshHost
 
