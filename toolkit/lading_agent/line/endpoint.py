@@ -57,7 +57,8 @@ class Endpoint:
         self._sender: Optional[Sender] = None
         self._receiver = Receiver(settings.window)
         self._tag = 0
-        self._heard_at = now
+        self.heard_at = now
+        """When the last frame of the other end came."""
         self._bytes_at = now
         self._said_at = now
         self._open_at = now
@@ -94,6 +95,11 @@ class Endpoint:
         assert self._sender is not None, "the line is not open"
         return self._sender
 
+    @property
+    def owes(self) -> bool:
+        """Whether the other end waits for an acknowledgement."""
+        return self.is_open and self.lost is None and self._receiver.wake_at() is not None
+
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> None:
@@ -110,10 +116,10 @@ class Endpoint:
                 self.left = True
         elif self._sender is not None and frame.tag == self._tag:
             if frame.kind == DATA and len(frame.payload) <= self._settings.max_frame:
-                self._heard_at = now
+                self.heard_at = now
                 self._receiver.take(frame, now)
             elif frame.kind == ACK and self._sender.acknowledged(frame, now):
-                self._heard_at = now
+                self.heard_at = now
 
     def _greeted(self, frame: LineFrame, now: float) -> None:
         if len(frame.payload) != GREETING.size or (frame.kind == OPEN) == self._opens:
@@ -129,7 +135,7 @@ class Endpoint:
             self.next_session = frame
             self.lost = "another client opened a session on this line"
             return
-        self._heard_at = now
+        self.heard_at = now
         if self._sender is None:
             self._session = session
             self._tag = tag_of(session)
@@ -153,7 +159,7 @@ class Endpoint:
             self._bytes_at = now
             for frame in self._decoder.idle():
                 self._take(frame, now)
-        if self.lost is None and now - self._heard_at > self._settings.dead_after_s:
+        if self.lost is None and now - self.heard_at > self._settings.dead_after_s:
             self.lost = f"nothing was heard for {self._settings.dead_after_s:g} s"
         if self.lost is not None:
             return b""
@@ -177,7 +183,7 @@ class Endpoint:
 
     def wake_at(self) -> float:
         """When to call :meth:`next_output` at the latest, if nothing comes before."""
-        moments = [self._heard_at + self._settings.dead_after_s]
+        moments = [self.heard_at + self._settings.dead_after_s]
         if self._decoder.pending:
             moments.append(self._bytes_at + GAP_S)
         if self._sender is None:

@@ -99,6 +99,11 @@ class LineStream:
         return self._endpoint.left
 
     @property
+    def heard_at(self) -> float:
+        """When the other end's last frame came, on this stream's clock."""
+        return self._endpoint.heard_at
+
+    @property
     def repeated_bytes(self) -> int:
         """Octets of the stream that went out more than once."""
         return self._endpoint.sender.repeated_bytes if self._endpoint.is_open else 0
@@ -113,8 +118,6 @@ class LineStream:
         with self._changed:
             while not self._endpoint.is_open:
                 self._check()
-                if self._endpoint.left:
-                    raise LineClosed("the other end asked for the line back")
                 wait = WAIT_S if until is None else until - self._clock()
                 if wait <= 0:
                     return False
@@ -184,31 +187,37 @@ class LineStream:
         with self._changed:
             while True:
                 self._check()
-                if self._stopping:
-                    raise LineClosed("the line was closed")
                 if self._endpoint.is_open and self._endpoint.sender.queued < QUEUED:
                     break
                 self._changed.wait(WAIT_S)
             self._endpoint.sender.write(data)
             self._changed.notify_all()
 
-    def finish(self, timeout_s: float = 5.0) -> bool:
-        """End what is written and wait for the other end to have all of it; False when it does not in time."""
+    def settle(self, timeout_s: float = 5.0) -> bool:
+        """Wait until the other end has all that was written; False when it does not in time."""
         until = self._clock() + timeout_s
         with self._changed:
-            if not self._endpoint.is_open:
-                return False
-            self._endpoint.sender.finish()
-            self._changed.notify_all()
-            while not self._endpoint.sender.done:
+            while not (self._endpoint.is_open and self._endpoint.sender.done):
                 if self._endpoint.lost is not None or self._broken is not None or self._clock() >= until:
                     return False
                 self._changed.wait(min(WAIT_S, max(0.001, until - self._clock())))
         return True
 
-    def close(self) -> None:
-        """Stop both threads. What was not acknowledged is lost."""
+    def finish(self, timeout_s: float = 5.0) -> bool:
+        """End what is written and wait for the other end to have all of it; False when it does not in time."""
         with self._changed:
+            if not self._endpoint.is_open:
+                return False
+            self._endpoint.sender.finish()
+            self._changed.notify_all()
+        return self.settle(timeout_s)
+
+    def close(self) -> None:
+        """Stop both threads. What the other end has not acknowledged may be lost; what it is owed is said first."""
+        until = self._clock() + 0.5
+        with self._changed:
+            while self._endpoint.owes and self._broken is None and self._clock() < until:
+                self._changed.wait(0.01)
             self._stopping = True
             self._changed.notify_all()
         for thread in self._threads:
@@ -217,6 +226,8 @@ class LineStream:
 
     def _check(self) -> None:
         why = self._broken or self._endpoint.lost or ("the line was closed" if self._stopping else None)
+        if why is None and self._endpoint.left:
+            why = "the other end asked for the line back"
         if why is not None:
             raise LineClosed(why)
 
