@@ -258,7 +258,7 @@ class Bill:
             if variant.id == variant_id:
                 return variant
         known = ", ".join(v.id for v in self.variants)
-        raise BillError(f"has no variant '{variant_id}'", key="variants", remedy=f"It has: {known}.")
+        raise BillError(f"has no variant '{variant_id}'", key="variants", remedy=f"it has: {known}")
 
     def find_model(self, reference: str) -> Model:
         """The model of that name, or ``name@version``.
@@ -272,7 +272,7 @@ class Bill:
             return found[0]
         known = ", ".join(m.reference for m in self.models) or "none"
         why = "names several models" if found else "is not a model of this bill"
-        raise BillError(f"'{reference}' {why}", key="models", remedy=f"Models: {known}.")
+        raise BillError(f"'{reference}' {why}", key="models", remedy=f"models: {known}")
 
     def golden_for(self, variant_id: str = DEFAULT_VARIANT) -> Tuple[Golden, ...]:
         """The golden vectors of one variant."""

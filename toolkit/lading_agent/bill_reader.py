@@ -69,7 +69,7 @@ def read_bill(data: bytes) -> Bill:
         return _bill(document)
     except StrictJsonError as error:
         what = error.message if error.key else f"the bill {error.message}"
-        raise BillError(what, key=error.key, remedy=error.remedy or "Get the bundle again from its source.") from None
+        raise BillError(what, key=error.key, remedy=error.remedy or "get the bundle again from its source") from None
 
 
 def _bill(document: object) -> Bill:
@@ -119,7 +119,7 @@ def _check_schema(root: Node) -> None:
         raise StrictJsonError(
             f"the bill has schema {schema}; this lading reads schema {SCHEMA}",
             key="schema",
-            remedy="Update lading here (and the agent on the device).",
+            remedy="update lading here (and the agent on the device)",
         )
 
 

@@ -172,7 +172,7 @@ class Node:
                 raise StrictJsonError(
                     "is not a known key",
                     key=self._below(_printable(name)),
-                    remedy="If it was written by a newer lading, update lading here; private keys start with 'x-'.",
+                    remedy="if it was written by a newer lading, update lading here; private keys start with 'x-'",
                 )
         for name in required:
             if name not in found:

@@ -259,7 +259,7 @@ def test_a_damaged_npy_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_golden_tensor_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
     project = full_project(tmp_path / "p")
     project.file.write_text(FULL.replace('"y" = ', '"z" = '))
-    assert refuse(project.root, ProjectError, "outputs.z: the model has no such tensor").remedy == "It has: y."
+    assert refuse(project.root, ProjectError, "outputs.z: the model has no such tensor").remedy == "it has: y"
 
 
 def test_a_missing_golden_input_is_named(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class Cargo:
         """
         root = self.project.place(host)
         if not root.is_dir():
-            raise ProjectError(f"{root} is not a folder", remedy=f"Correct dir.host for {guest} in lading.toml.")
+            raise ProjectError(f"{root} is not a folder", remedy=f"correct dir.host for {guest} in lading.toml")
         files, hidden = [], []
         for path, name in self._walk(root):
             content = self._file(path, f"a file of {guest}")
@@ -119,7 +119,7 @@ class Cargo:
             missing = [label for position, label in enumerate(known_inputs.labels) if position not in given]
             if missing:
                 raise ProjectError(
-                    f"{key}.inputs: lacks {', '.join(missing)}", remedy="Give a file for each input of the model."
+                    f"{key}.inputs: lacks {', '.join(missing)}", remedy="give a file for each input of the model"
                 )
         return Golden(table.model, inputs, outputs, table.tolerance, table.atol, table.rtol)
 
@@ -134,7 +134,7 @@ class Cargo:
                 position = known.position(name)
                 if position is None:
                     raise ProjectError(
-                        f"{key}.{name}: the model has no such tensor", remedy=f"It has: {', '.join(known.labels)}."
+                        f"{key}.{name}: the model has no such tensor", remedy=f"it has: {', '.join(known.labels)}"
                     )
                 check_fits(array, known.tensors[position], name, f"{key}.{name}", path)
             content = Bytes.of(raw(array))
@@ -162,7 +162,7 @@ class Cargo:
                 if entry.is_symlink():
                     raise ProjectError(
                         f"{path} is a symbolic link; what links point to depends on the machine, so none is shipped",
-                        remedy="Put the file itself there.",
+                        remedy="put the file itself there",
                     )
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((path, f"{name}/"))
@@ -170,7 +170,7 @@ class Cargo:
                 mode = entry.stat(follow_symlinks=False).st_mode
                 special = next((what for is_one, what in _SPECIAL if is_one(mode)), "")
                 if special:
-                    raise ProjectError(f"{path} is {special}; only files can be shipped", remedy="Take it away.")
+                    raise ProjectError(f"{path} is {special}; only files can be shipped", remedy="take it away")
                 if name.endswith(media.SUFFIX):
                     continue
                 self._check_name(path, name)
@@ -181,9 +181,9 @@ class Cargo:
             name.encode()
             relative_path(Node(name, str(path)))
         except UnicodeEncodeError:
-            raise ProjectError(f"{path!s:.200} has a name that is not UTF-8", remedy="Rename it.") from None
+            raise ProjectError(f"{path!s:.200} has a name that is not UTF-8", remedy="rename it") from None
         except StrictJsonError as error:
-            raise ProjectError(f"{path}: its name {error.message}", remedy="Rename it.") from None
+            raise ProjectError(f"{path}: its name {error.message}", remedy="rename it") from None
 
 
 def check_module(path: Path) -> None:
@@ -196,20 +196,20 @@ def check_module(path: Path) -> None:
         with open_regular(path) as file:
             head = file.read(8)
     except OSError as error:
-        raise ModuleError(f"{path} cannot be read: {error.strerror}", remedy="Give the guest's .wasm file.") from None
+        raise ModuleError(f"{path} cannot be read: {error.strerror}", remedy="give the guest's .wasm file") from None
     if head == WASM_MAGIC + CORE_VERSION:
         return
     if head[:4] == WASM_MAGIC and head[6:8] == COMPONENT_LAYER:
         raise ModuleError(
             f"{path} is a WebAssembly component; guests are core modules",
-            remedy="Build for WASI preview 1 (target wasm32-wasip1) and leave out the componentizing step.",
+            remedy="build for WASI preview 1 (target wasm32-wasip1) and leave out the componentizing step",
         )
     if head[:4] == WASM_MAGIC:
         raise ModuleError(
             f"{path} is WebAssembly of version {int.from_bytes(head[4:8], 'little')}, not 1",
-            remedy="Build it with a current toolchain for wasm32-wasip1.",
+            remedy="build it with a current toolchain for wasm32-wasip1",
         )
     raise ModuleError(
         f"{path} is not a WebAssembly module: it does not begin with '\\0asm'",
-        remedy="Give the compiled .wasm file (text in .wat must be assembled first).",
+        remedy="give the compiled .wasm file (text in .wat must be assembled first)",
     )

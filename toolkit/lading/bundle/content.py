@@ -87,7 +87,7 @@ class FileContent:
                 if before.st_size > MAX_BLOB_BYTES:
                     raise ProjectError(
                         f"{path}: {what} is {before.st_size} bytes long; a bundle holds files below 8 GiB",
-                        remedy="Split it.",
+                        remedy="split it",
                     )
                 found = hashlib.sha256()
                 buffer = memoryview(bytearray(media.CHUNK))
@@ -99,7 +99,7 @@ class FileContent:
                         step(count)
         except OSError as error:
             raise ProjectError(
-                f"{path}: {what} cannot be read: {error.strerror}", remedy="Correct its path in lading.toml."
+                f"{path}: {what} cannot be read: {error.strerror}", remedy="correct its path in lading.toml"
             ) from None
         if size != before.st_size:
             raise _changed(path)
@@ -131,7 +131,7 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def _changed(path: Path) -> ProjectError:
-    return ProjectError(f"{path} changed while it was being packed", remedy="Pack again when it is finished.")
+    return ProjectError(f"{path} changed while it was being packed", remedy="pack again when it is finished")
 
 
 def _copy(source: int, target: int, size: int, step: Callable[[int], None]) -> int:

@@ -64,12 +64,12 @@ class Layout:
             self._places = dict(_folder_members(path) if path.is_dir() else _tar_places(path))
         except OSError as error:
             raise BundleError(
-                f"{path} cannot be read: {error.strerror}", remedy="Give an OCI archive or an OCI layout folder."
+                f"{path} cannot be read: {error.strerror}", remedy="give an OCI archive or an OCI layout folder"
             ) from None
         if media.INDEX_MEMBER not in self._places:
             raise BundleError(
                 f"{path} is not an OCI layout: it has no index.json",
-                remedy="Give what `skopeo copy … oci-archive:FILE` or `oci:FOLDER` wrote.",
+                remedy="give what `skopeo copy … oci-archive:FILE` or `oci:FOLDER` wrote",
             )
 
     def read(self, member: str, limit: int) -> bytes:
@@ -109,7 +109,7 @@ class Layout:
         if place is None:
             raise BundleError(
                 f"{self.path} lacks {digest}, which its bill lists",
-                remedy="Copy it again from the registry, all of it.",
+                remedy="copy it again from the registry, all of it",
             )
         path, offset, found = place
         if found != size:
@@ -140,7 +140,7 @@ def _blob_names(folder: Path) -> Iterator[str]:
 def _tar_places(path: Path) -> Iterator[tuple[str, _Place]]:
     if not path.is_file():
         raise BundleError(
-            f"{path} is neither a file nor a folder", remedy="Give an OCI archive or an OCI layout folder."
+            f"{path} is neither a file nor a folder", remedy="give an OCI archive or an OCI layout folder"
         )
     seen: set[str] = set()
     with path.open("rb") as file:
@@ -167,7 +167,7 @@ def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, int, int]]:
         if not found.intact:
             what = "is not a tar file" if at == 0 else "is damaged: a header is not one"
             hint = " (it is compressed with gzip)" if block[:2] == b"\x1f\x8b" else ""
-            raise BundleError(f"{path} {what}{hint}", remedy="Give an OCI archive, not compressed, or a layout folder.")
+            raise BundleError(f"{path} {what}{hint}", remedy="give an OCI archive, not compressed, or a layout folder")
         size = _number(override.get("size")) if "size" in override else found.size
         at += ustar.BLOCK
         if size is None or at + size > end:
@@ -189,7 +189,7 @@ def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, int, int]]:
                 yield override.get("path", found.name), at, size
             override = {}
         at += size + ustar.padding(size)
-    raise BundleError(f"{path} has more than {MAX_MEMBERS} members", remedy="Is it the right file?")
+    raise BundleError(f"{path} has more than {MAX_MEMBERS} members", remedy="is it the right file?")
 
 
 def _number(text: str | None) -> int | None:

@@ -84,7 +84,7 @@ def _find(layout: Layout) -> Descriptor:
     if len(bills) > 1:
         raise BundleError(
             f"{layout.path} holds {len(bills)} bundles",
-            remedy="Copy the one you want alone: skopeo copy oci:FOLDER:TAG oci-archive:FILE",
+            remedy="copy the one you want alone: skopeo copy oci:FOLDER:TAG oci-archive:FILE",
         )
     if not bills:
         raise refusal

@@ -188,7 +188,7 @@ def plan(bill: Bill, bill_bytes: bytes) -> Plan:
     if len(manifest.blobs) > media.MAX_BLOBS or len(encoded) > media.MAX_JSON_BYTES:
         raise BundleError(
             f"the bundle would hold {len(manifest.blobs)} blobs; at most {media.MAX_BLOBS} are allowed",
-            remedy="Put many small files into one archive that the app reads.",
+            remedy="put many small files into one archive that the app reads",
         )
     return Plan(encoded, index_for(encoded, bill.app.version), manifest.blobs, planner.made)
 
@@ -268,7 +268,7 @@ def find_bill(manifest: Manifest) -> Descriptor:
     if len(bills) != 1:
         raise BundleError(
             f"the manifest lists {len(bills)} bills, not one: this is not a lading bundle",
-            remedy="Give a file that `lading pack` made, or what a registry tool made of it.",
+            remedy="give a file that `lading pack` made, or what a registry tool made of it",
         )
     if bills[0].size > media.MAX_JSON_BYTES:
         _refuse(f"the bill is {bills[0].size} bytes long; at most {media.MAX_JSON_BYTES} are allowed")

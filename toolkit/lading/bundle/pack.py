@@ -67,7 +67,7 @@ def pack(project: Project, output: Path | None = None, *, progress: Progress | N
     except BillError as error:
         raise ProjectError(
             f"{project.file}: the bill would be refused: {error}",
-            remedy="Correct what it names; many small files fit when they are put into one archive that the app reads.",
+            remedy="correct what it names; many small files fit when they are put into one archive that the app reads",
         ) from None
     _warn(bill, cargo)
     hashed.finish()

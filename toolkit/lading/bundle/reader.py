@@ -334,7 +334,7 @@ def open_bundle(path: Path | str) -> Bundle:
         return Bundle(path, file)
     except OSError as error:
         file.close()
-        raise BundleError(f"{path} cannot be read: {error.strerror}", remedy="Look at the disk it is on.") from None
+        raise BundleError(f"{path} cannot be read: {error.strerror}", remedy="look at the disk it is on") from None
     except BaseException:
         file.close()
         raise

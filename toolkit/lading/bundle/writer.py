@@ -70,7 +70,7 @@ def _refuse_to_replace(path: Path) -> None:
     except OSError as error:
         raise _cannot_write(path, error) from None
     if head and head != media.LAYOUT_MEMBER.encode() + b"\0":
-        raise UsageError(f"{path} is there already and is no bundle", remedy="Move it away, or choose another place.")
+        raise UsageError(f"{path} is there already and is no bundle", remedy="move it away, or choose another place")
 
 
 def _write(out: BinaryIO, plan: Plan, contents: Mapping[str, Content], step: Callable[[int], None]) -> None:
@@ -97,4 +97,4 @@ def _umask() -> int:
 
 def _cannot_write(path: Path, error: OSError) -> InputError:
     where = error.filename or path
-    return UsageError(f"{path} cannot be written: {error.strerror} ({where})", remedy="Choose another place with -o.")
+    return UsageError(f"{path} cannot be written: {error.strerror} ({where})", remedy="choose another place with -o")

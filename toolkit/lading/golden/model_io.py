@@ -30,11 +30,11 @@ def read_facts(path: Path, what: str) -> ModelFacts:
             empty = file.seek(0, 2) == 0
             facts = read_model(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
-        raise ModelError(f"{path}: {what} cannot be read: {error.strerror}", remedy="Correct its path.") from None
+        raise ModelError(f"{path}: {what} cannot be read: {error.strerror}", remedy="correct its path") from None
     if facts.error:
         raise ModelError(
             f"{path}: {what} cannot be used: {facts.error}",
-            remedy="Convert it to TFLite again, or set the model's encoding in lading.toml.",
+            remedy="convert it to TFLite again, or set the model's encoding in lading.toml",
         )
     return facts
 

@@ -80,7 +80,7 @@ def record(
     outputs = _output_files(facts, folder)
     for file in outputs.values():
         if project.place(file).exists() and not force:
-            raise UsageError(f"{project.place(file)} is there already", remedy="Move it away, or use --force.")
+            raise UsageError(f"{project.place(file)} is there already", remedy="move it away, or use --force")
     text = toml_edit.add_golden(project.file, reference, kept, outputs)
     engine, warnings = _interpret(project, table, kept, outputs, timeout_s)
     toml_edit.replace(project.file, text)
@@ -93,7 +93,7 @@ def _record_again(project: Project, model: str | None, timeout_s: float) -> list
     if not vectors:
         raise UsageError(
             f"{project.file} has no golden vector to record again",
-            remedy="Give the inputs of a new one: lading golden record --input NAME=FILE.npy",
+            remedy="give the inputs of a new one: lading golden record --input NAME=FILE.npy",
         )
     return [_run(project, vector, timeout_s) for vector in vectors]
 
@@ -106,7 +106,7 @@ def _run(project: Project, vector: GoldenTable, timeout_s: float) -> Recorded:
         if facts.output_named(name) is None:
             raise UsageError(
                 f"{project.file}: the model has no output '{name}'",
-                remedy=f"It has: {', '.join(output_labels(facts))}.",
+                remedy=f"it has: {', '.join(output_labels(facts))}",
             )
     engine, warnings = _interpret(project, table, vector.inputs, vector.outputs, timeout_s)
     return Recorded(vector.model, vector.inputs, vector.outputs, False, engine, warnings)
@@ -117,7 +117,7 @@ def _choose(project: Project, model: str | None) -> ModelTable:
         return project.model(model)
     if len(project.models) != 1:
         names = ", ".join(m.name for m in project.models) or "none"
-        raise UsageError(f"{project.file} has {len(project.models)} models", remedy=f"Name one of: {names}.")
+        raise UsageError(f"{project.file} has {len(project.models)} models", remedy=f"name one of: {names}")
     return project.models[0]
 
 
@@ -125,7 +125,7 @@ def _facts(project: Project, table: ModelTable) -> ModelFacts:
     if table.encoding != ENCODING:
         raise ModelError(
             f"model '{table.name}' has encoding {table.encoding}: golden vectors are recorded for TFLite models only",
-            remedy="Use a smoke run instead.",
+            remedy="use a smoke run instead",
         )
     return read_facts(project.place(table.path), f"model '{table.name}'")
 
@@ -137,15 +137,15 @@ def _check_inputs(project: Project, facts: ModelFacts, inputs: Mapping[str, Path
     for name, path in inputs.items():
         position = facts.input_named(name)
         if position is None:
-            raise UsageError(f"the model has no input '{name}'", remedy=f"It has: {has}.")
+            raise UsageError(f"the model has no input '{name}'", remedy=f"it has: {has}")
         if position in given:
-            raise UsageError(f"input '{labels[position]}' is given twice", remedy=f"The model has: {has}.")
+            raise UsageError(f"input '{labels[position]}' is given twice", remedy=f"the model has: {has}")
         given.add(position)
         key = f"{project.file}: golden input '{name}'"
         check_fits(load_npy(path, key), facts.inputs[position], labels[position], key, path)
     missing = [label for position, label in enumerate(labels) if position not in given]
     if missing:
-        raise UsageError(f"there is no file for input {', '.join(missing)}", remedy=f"The model has: {has}.")
+        raise UsageError(f"there is no file for input {', '.join(missing)}", remedy=f"the model has: {has}")
 
 
 def _find_vector(project: Project, reference: str, inputs: Mapping[str, Path]) -> GoldenTable | None:
@@ -177,7 +177,7 @@ def _keep(project: Project, path: Path, inside: str, *, force: bool) -> str:
         return path.resolve().relative_to(root).as_posix()
     target = project.place(inside)
     if target.exists() and not force and target.read_bytes() != path.read_bytes():
-        raise UsageError(f"{target} is there already, with another content", remedy="Move it away, or use --force.")
+        raise UsageError(f"{target} is there already, with another content", remedy="move it away, or use --force")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)
     return inside
@@ -242,7 +242,7 @@ def _child(job: Mapping[str, object], what: str, timeout_s: float) -> str:
         _, stderr = child.communicate(json.dumps(job).encode(), timeout=timeout_s)
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"{what} did not come to an end within {timeout_s:g} s", remedy="Give it more time, or a smaller input."
+            f"{what} did not come to an end within {timeout_s:g} s", remedy="give it more time, or a smaller input"
         ) from None
     finally:
         if child.poll() is None:
@@ -252,12 +252,12 @@ def _child(job: Mapping[str, object], what: str, timeout_s: float) -> str:
     if child.returncode != 0 or not file.is_file():
         raise ModelError(
             f"the interpreter crashed on {what} ({_ending(child.returncode)})",
-            remedy="Convert the model again; what the interpreter said is in the details.",
+            remedy="convert the model again; what the interpreter said is in the details",
             details={"stderr": stderr[-4096:].decode("utf-8", "replace")},
         )
     result = json.loads(file.read_text())
     if "error" in result:
-        raise ModelError(f"the interpreter refuses {what}: {result['error']}", remedy="Convert the model again.")
+        raise ModelError(f"the interpreter refuses {what}: {result['error']}", remedy="convert the model again")
     return str(result["engine"])
 
 

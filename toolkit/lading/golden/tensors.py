@@ -39,7 +39,7 @@ def load_npy(path: Path, key: str) -> Array:
     except OSError as error:
         raise ProjectError(
             f"{key}: {path} cannot be read: {error.strerror or error}",
-            remedy="Correct the path; `lading golden record` writes the outputs.",
+            remedy="correct the path; `lading golden record` writes the outputs",
         ) from None
     except (ValueError, EOFError, SyntaxError, OverflowError) as error:
         raise ProjectError(f"{key}: {path} is not an .npy file of numbers: {error}", remedy=remedy) from None
@@ -48,12 +48,12 @@ def load_npy(path: Path, key: str) -> Array:
         raise ProjectError(f"{key}: {path} is an archive of arrays, not one .npy file", remedy=remedy)
     if array.dtype.name not in DTYPE_BYTES:
         raise ProjectError(
-            f"{key}: {path} holds {array.dtype}, which no tensor has", remedy="Convert it to the tensor's type."
+            f"{key}: {path} holds {array.dtype}, which no tensor has", remedy="convert it to the tensor's type"
         )
     if array.nbytes > MAX_TENSOR_BYTES:
         raise ProjectError(
             f"{key}: {path} holds {array.nbytes} bytes; a golden tensor has at most {MAX_TENSOR_BYTES}",
-            remedy="Choose a smaller vector.",
+            remedy="choose a smaller vector",
         )
     return array
 
@@ -71,9 +71,9 @@ def check_fits(array: Array, tensor: TensorFacts, label: str, key: str, path: Pa
     """
     has = f"the model's tensor '{label}' is {tensor.dtype} {list(tensor.shape)}"
     if array.dtype.name != tensor.dtype:
-        raise ProjectError(f"{key}: {path} holds {array.dtype.name}, but {has}", remedy=f"Save it as {tensor.dtype}.")
+        raise ProjectError(f"{key}: {path} holds {array.dtype.name}, but {has}", remedy=f"save it as {tensor.dtype}")
     if array.shape != tensor.shape:
         raise ProjectError(
             f"{key}: {path} has shape {list(array.shape)}, but {has}",
-            remedy="Reshape it (a batch of one is a dimension too).",
+            remedy="reshape it (a batch of one is a dimension too)",
         )

@@ -35,7 +35,7 @@ def add_golden(file: Path, model: str, inputs: Mapping[str, str], outputs: Mappi
     if after != expected:
         raise ProjectError(
             f"{file}: a [[golden]] table cannot be added to the way in which it lists its golden vectors",
-            remedy=f"Add it yourself:\n{table}",
+            remedy=f"add it yourself:\n{table}",
         )
     return text.encode("utf-8")
 
@@ -75,7 +75,7 @@ def replace(file: Path, content: bytes) -> None:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", remedy="Look at its folder's mode.") from None
+        raise UsageError(f"{file} cannot be written: {error.strerror}", remedy="look at its folder's mode") from None
 
 
 def _parsed(text: str) -> object:

@@ -67,26 +67,26 @@ def init_project(
 
     file = folder / PROJECT_FILE
     if file.exists() and not force:
-        raise ProjectError(f"{file} is there already", remedy="Choose another folder, or use --force to replace it.")
+        raise ProjectError(f"{file} is there already", remedy="choose another folder, or use --force to replace it")
     if not module.is_file():
-        raise ModuleError(f"{module} is not there", remedy="Give the guest's .wasm file.")
+        raise ModuleError(f"{module} is not there", remedy="give the guest's .wasm file")
     check_module(module)
     app = name or _app_name(folder.resolve().name)
     if not APP_NAME.fullmatch(app):
         raise ProjectError(
-            f"'{app}' cannot be the name of an app", remedy="Use a-z, 0-9, '.', '_' and '-', at most 63 characters."
+            f"'{app}' cannot be the name of an app", remedy="use a-z, 0-9, '.', '_' and '-', at most 63 characters"
         )
     named: dict[str, tuple[Path, ModelFacts]] = {}
     for source in models:
         if not source.path.is_file():
-            raise ModelError(f"{source.path} is not there", remedy="Give the model's .tflite file.")
+            raise ModelError(f"{source.path} is not there", remedy="give the model's .tflite file")
         model = source.name or _model_name(source.path.stem)
         if not MODEL_NAME.fullmatch(model):
             raise ProjectError(
-                f"'{model}' cannot be the name of a model", remedy="Use letters, digits, '.', '_', '+' and '-'."
+                f"'{model}' cannot be the name of a model", remedy="use letters, digits, '.', '_', '+' and '-'"
             )
         if model in named:
-            raise ProjectError(f"two models are called '{model}'", remedy="Give one another name: NAME=FILE.")
+            raise ProjectError(f"two models are called '{model}'", remedy="give one another name: NAME=FILE")
         named[model] = (source.path, read_facts(source.path, f"model '{model}'"))
 
     places = _Places(folder, force=force)
@@ -114,11 +114,11 @@ class _Places:
             return path.resolve().relative_to(root).as_posix()
         target = self._folder / path.name
         if target in self._copies.values() and self._copies.get(path.resolve()) != target:
-            raise ProjectError(f"two files are called {path.name}", remedy="Give one of them another name.")
+            raise ProjectError(f"two files are called {path.name}", remedy="give one of them another name")
         if target.exists() and not self._force and not _same(path, target):
             raise ProjectError(
                 f"{target} is there already, with another content",
-                remedy="Move it away, or use --force to replace it.",
+                remedy="move it away, or use --force to replace it",
             )
         self._copies[path.resolve()] = target
         return path.name
@@ -133,7 +133,7 @@ class _Places:
 
 def _text(path: str) -> str:
     if any("\ud800" <= c <= "\udfff" for c in path):
-        raise ProjectError(f"{path} has a name that is not UTF-8", remedy="Rename it.")
+        raise ProjectError(f"{path} has a name that is not UTF-8", remedy="rename it")
     return path
 
 

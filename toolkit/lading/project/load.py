@@ -109,7 +109,7 @@ def load_project(path: Path | str) -> Project:
     if not file.is_file():
         raise ProjectError(
             f"{path} is not a project: there is no {PROJECT_FILE}",
-            remedy="Give the project's folder; `lading init` makes a project.",
+            remedy="give the project's folder; `lading init` makes a project",
         )
     try:
         table = datafiles.load(file, ProjectTable, schema=SCHEMA)
