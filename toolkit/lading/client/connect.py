@@ -33,31 +33,45 @@ def connect(
         VersionMismatch: its agent and this client do not understand each other.
     """
     from lading.devices import EmulatedDevice
-    from lading.devices.address import Ssh
+    from lading.devices.address import Serial, SerialRfc2217, SerialSocket, Ssh
 
     if isinstance(device, EmulatedDevice):
         return Session(_emulated(device, command))
-    if isinstance(device.address, Ssh):
-        return Session(_over(open_device_host(device), device, device.address.home, on_stage))
+    if isinstance(device.address, Ssh | Serial | SerialSocket | SerialRfc2217):
+        return Session(_over(open_device_host(device, _as_stage(on_stage)), device, device.address.home, on_stage))
     raise DeviceUnreachable(
         f"{device}: this version of lading has no link for {device.scheme}://",
         remedy="use an emulated device (emulated://TARGET), or update lading",
     )
 
 
-def open_device_host(device: Device) -> Host:
+def open_device_host(device: Device, said: Callable[[str], None] = lambda _text: None) -> Host:
     """Connect to a device on which commands can be started.
+
+    Args:
+        device: where to.
+        said: takes what a user would like to know about the way there.
 
     Raises:
         DeviceUnreachable: the device cannot be reached, or starts no commands.
     """
-    from lading.devices.address import Ssh
+    from lading.devices.address import Serial, SerialRfc2217, SerialSocket, Ssh
 
     if isinstance(device.address, Ssh):  # OpenSsh as well
         from lading.links.ssh import open_host
 
         return open_host(device.address, label=str(device), name=device.name, host_key=device.host_key)
+    if isinstance(device.address, Serial | SerialSocket | SerialRfc2217):
+        from lading.links.serial import open_console
+
+        return open_console(device.address, label=str(device), project_dir=device.project_dir, said=said)
     raise DeviceUnreachable(f"{device}: {device.scheme}:// starts no commands there", remedy="use its ssh:// address")
+
+
+def _as_stage(on_stage: Callable[[Stage], None] | None) -> Callable[[str], None]:
+    from lading.bootstrap.stages import Stage, ignore
+
+    return lambda text: (on_stage or ignore)(Stage("line", text))
 
 
 def _over(host: Host, device: Device, home: str | None, on_stage: Callable[[Stage], None] | None) -> Link:

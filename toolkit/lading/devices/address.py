@@ -4,9 +4,9 @@
 
     ssh://[user@]host[:port]            keys: home
     ssh+openssh://[user@]host[:port]    keys: home
-    serial:///dev/ttyUSB0               keys: baud, user, rtscts, home
+    serial:///dev/ttyUSB0               keys: baud, user, rtscts, speed, home
     serial+socket://host:port           keys: user, home
-    serial+rfc2217://host:port          keys: baud, user, home
+    serial+rfc2217://host:port          keys: baud, user, speed, home
     serial+smp:///dev/ttyACM0           keys: baud, root, firmware
     udp+smp://host[:port]               keys: root, firmware
     board://NAME[#UART]
@@ -72,6 +72,8 @@ class Serial(_Base):
     user: str | None = None
     rtscts: bool = False
     home: str | None = None
+    speed: int | None = None
+    """Bits a second to change to once the console was found at ``baud``."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class SerialRfc2217(_Base):
     baud: int = DEFAULT_BAUD
     user: str | None = None
     home: str | None = None
+    speed: int | None = None
+    """Bits a second to change to once the console was found at ``baud``."""
 
 
 @dataclass(frozen=True)
@@ -187,15 +191,21 @@ def format_address(address: Address) -> str:
         case Ssh(host, user, port, home):  # OpenSsh as well
             rest = (f"{user}@" if user is not None else "") + syntax.join_host(host, port)
             keys = {"home": home}
-        case Serial(path, baud, user, rtscts, home):
+        case Serial(path, baud, user, rtscts, home, speed):
             rest = syntax.quoted_path(path)
-            keys = {"baud": _unless(baud, DEFAULT_BAUD), "user": user, "rtscts": rtscts or None, "home": home}
+            keys = {
+                "baud": _unless(baud, DEFAULT_BAUD),
+                "user": user,
+                "rtscts": rtscts or None,
+                "speed": speed,
+                "home": home,
+            }
         case SerialSocket(host, port, user, home):
             rest = syntax.join_host(host, port)
             keys = {"user": user, "home": home}
-        case SerialRfc2217(host, port, baud, user, home):
+        case SerialRfc2217(host, port, baud, user, home, speed):
             rest = syntax.join_host(host, port)
-            keys = {"baud": _unless(baud, DEFAULT_BAUD), "user": user, "home": home}
+            keys = {"baud": _unless(baud, DEFAULT_BAUD), "user": user, "speed": speed, "home": home}
         case SerialSmp(path, baud, root, firmware):
             rest = syntax.quoted_path(path)
             keys = {"baud": _unless(baud, DEFAULT_BAUD), "root": root, "firmware": firmware}
@@ -228,6 +238,7 @@ def _read_serial(parts: Parts) -> Address:
         syntax.user(query),
         syntax.flag(query, "rtscts"),
         syntax.folder(query, "home"),
+        _speed(query),
     )
 
 
@@ -239,7 +250,18 @@ def _read_serial_socket(parts: Parts) -> Address:
 def _read_serial_rfc2217(parts: Parts) -> Address:
     host, port = syntax.host_port(parts.rest)
     query = parts.query
-    return SerialRfc2217(host, port, syntax.baud(query, DEFAULT_BAUD), syntax.user(query), syntax.folder(query, "home"))
+    return SerialRfc2217(
+        host,
+        port,
+        syntax.baud(query, DEFAULT_BAUD),
+        syntax.user(query),
+        syntax.folder(query, "home"),
+        _speed(query),
+    )
+
+
+def _speed(query: Mapping[str, str]) -> int | None:
+    return syntax.baud(query, DEFAULT_BAUD, "speed") if "speed" in query else None
 
 
 def _read_serial_smp(parts: Parts) -> Address:
@@ -282,9 +304,9 @@ class _Form:
 _FORMS: Final[Mapping[str, _Form]] = {
     "ssh": _Form(_read_ssh, "ssh://pi@raspberrypi.local:22", ("home",)),
     "ssh+openssh": _Form(_read_ssh, "ssh+openssh://pi@raspberrypi.local:22", ("home",)),
-    "serial": _Form(_read_serial, "serial:///dev/ttyUSB0?baud=115200", ("baud", "user", "rtscts", "home")),
+    "serial": _Form(_read_serial, "serial:///dev/ttyUSB0?baud=115200", ("baud", "user", "rtscts", "speed", "home")),
     "serial+socket": _Form(_read_serial_socket, "serial+socket://127.0.0.1:5000", ("user", "home")),
-    "serial+rfc2217": _Form(_read_serial_rfc2217, "serial+rfc2217://127.0.0.1:2217", ("baud", "user", "home")),
+    "serial+rfc2217": _Form(_read_serial_rfc2217, "serial+rfc2217://127.0.0.1:2217", ("baud", "user", "speed", "home")),
     "serial+smp": _Form(_read_serial_smp, "serial+smp:///dev/ttyACM0?baud=115200", ("baud", "root", "firmware")),
     "udp+smp": _Form(_read_udp_smp, "udp+smp://192.0.2.1:1337", ("root", "firmware")),
     "board": _Form(_read_board, "board://debian-arm64"),

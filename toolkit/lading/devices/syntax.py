@@ -178,13 +178,13 @@ def device_path(text: str) -> str:
     return path
 
 
-def baud(query: Mapping[str, str], default: int) -> int:
-    """The key ``baud``, in bits per second."""
-    text = query.get("baud")
+def baud(query: Mapping[str, str], default: int, key: str = "baud") -> int:
+    """A key in bits per second."""
+    text = query.get(key)
     if text is None:
         return default
     if not _NUMBER.fullmatch(text) or not _SLOWEST <= int(text) <= _FASTEST:
-        raise Bad(f"baud '{shown(text)}' is not a rate between {_SLOWEST} and {_FASTEST}", "write as in ?baud=115200")
+        raise Bad(f"{key} '{shown(text)}' is not a rate between {_SLOWEST} and {_FASTEST}", f"write ?{key}=115200")
     return int(text)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 import threading
 import time
 from collections import deque
@@ -405,12 +404,3 @@ def _status_of(payload: bytes) -> int:
     if not isinstance(status, int):
         return 255
     return status if status >= 0 else 128 - status
-
-
-def shell_path(home: str | None, name: str) -> str:
-    """The agent's file as a shell reads it."""
-    if home is None:
-        return f'"$HOME/.local/share/lading/agent/{name}"'
-    if home.startswith("~/"):
-        return f'"$HOME"/{shlex.quote(home[2:])}/agent/{name}'
-    return shlex.quote(f"{home}/agent/{name}")

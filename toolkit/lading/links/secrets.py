@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 PASSWORD: Final = "LADING_SSH_PASSWORD"  # noqa: S105 - the name of a variable
 PASSPHRASE: Final = "LADING_SSH_PASSPHRASE"  # noqa: S105 - the name of a variable
+SERIAL_PASSWORD: Final = "LADING_SERIAL_PASSWORD"  # noqa: S105 - the name of a variable
 TRIES: Final = 3
 
 
@@ -54,4 +55,4 @@ def on_terminal() -> bool:
 
 def clean_environment() -> dict[str, str]:
     """Our environment without the secrets, for programs that we start."""
-    return {name: value for name, value in os.environ.items() if name not in {PASSWORD, PASSPHRASE}}
+    return {name: value for name, value in os.environ.items() if name not in {PASSWORD, PASSPHRASE, SERIAL_PASSWORD}}

@@ -110,20 +110,21 @@ class SerialPort:
             self._serial.close()
 
 
-def open_port(address: Serial | SerialSocket | SerialRfc2217) -> SerialPort:
-    """The port that an address names.
+def open_port(address: Serial | SerialSocket | SerialRfc2217, label: str | None = None) -> SerialPort:
+    """The port that an address names; ``label`` is what messages call it.
 
     Raises:
         PortRefused, PortInUse, DeviceUnreachable: it cannot be opened; the message says why, the remedy what to do.
     """
     from lading.devices.address import Serial, SerialRfc2217
 
+    label = label or str(address)
     if isinstance(address, Serial):
-        return SerialPort(address.path, str(address), baud=address.baud, rtscts=address.rtscts)
+        return SerialPort(address.path, label, baud=address.baud, rtscts=address.rtscts)
     host = f"[{address.host}]" if ":" in address.host else address.host
     if isinstance(address, SerialRfc2217):
-        return SerialPort(f"rfc2217://{host}:{address.port}", str(address), baud=address.baud)
-    return SerialPort(f"socket://{host}:{address.port}", str(address))
+        return SerialPort(f"rfc2217://{host}:{address.port}", label, baud=address.baud)
+    return SerialPort(f"socket://{host}:{address.port}", label)
 
 
 def _no_delay(port: Any) -> None:

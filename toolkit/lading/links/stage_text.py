@@ -1,9 +1,9 @@
 """The first stage as text: what is typed into a shell so that a line of Python can bring itself over.
 
 Three steps, each robust against what consoles do to text. The shell is only asked to start Python, which reads one
-line of program (stage zero) from its own input: no quoting, no history, no line editor. Stage zero takes numbered lines,
-each with a checksum, and says after each how many it has; a spoilt one is sent again. What arrived is compared by
-SHA-256, unpacked and run: the modules of :mod:`lading_agent.line`, kept in memory only.
+line of program (stage zero) from its own input: no quoting, no history, no line editor. Stage zero takes numbered
+lines, each with a checksum, and says after each how many it has; a spoilt one is sent again. What arrived is compared
+by SHA-256, unpacked and run: the modules of :mod:`lading_agent.line`, kept in memory only.
 """
 
 from __future__ import annotations
