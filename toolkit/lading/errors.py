@@ -20,7 +20,9 @@
     │   ├── TooLarge                over a limit of the target
     │   ├── GoldenMismatch          a golden vector came out wrong
     │   ├── SmokeFailed             a smoke run came out wrong
-    │   ├── NoSuchApp, NoSuchRelease, NoSuchFile
+    │   ├── NoSuchApp, NoSuchRelease, NoSuchFile, NoSuchRun
+    │   ├── NotPending              no release waits to be confirmed (any more)
+    │   ├── NoService               the device has no way to start something by itself
     │   ├── CheckRefused            the check says that it will not work
     │   ├── DeviceUnfit             lading cannot be brought there
     │   │   ├── NoPython            no Python that could run the agent
@@ -38,6 +40,9 @@
     │   │   └── HostKeyUnknown, HostKeyChanged, HostKeyRevoked
     │   ├── AuthFailed              it does not let us in
     │   ├── NoCommands              it lets us in, and starts no programs
+    │   ├── PortRefused             the serial port may not be used by this user
+    │   ├── PortInUse               another program has the serial port
+    │   ├── ConsoleUnusable         a console without a shell: silent, garbled, a boot loader
     │   └── LinkLost                it was there, then it was not
     ├── EngineError           1     an engine of the native runner cannot be had
     │   ├── NoSuchEngine            no such engine, version or architecture is known
@@ -204,6 +209,24 @@ class NoSuchFile(DeviceError):
     code = "no-such-file"
 
 
+class NoSuchRun(DeviceError):
+    """The app has no such detached run on the device."""
+
+    code = "no-such-run"
+
+
+class NotPending(DeviceError):
+    """No release waits to be confirmed: none was to be, or the device went back already."""
+
+    code = "not-pending"
+
+
+class NoService(DeviceError):
+    """The device has no way to start something by itself."""
+
+    code = "no-service"
+
+
 class CheckRefused(DeviceError):
     """The check says that it will not work, or does not know."""
 
@@ -319,6 +342,24 @@ class NoCommands(DeviceUnreachable):
     """The device lets the user in, and starts no programs."""
 
     code = "no-commands"
+
+
+class PortRefused(DeviceUnreachable):
+    """The serial port may not be used by this user."""
+
+    code = "port-refused"
+
+
+class PortInUse(DeviceUnreachable):
+    """Another program has the serial port."""
+
+    code = "port-in-use"
+
+
+class ConsoleUnusable(DeviceUnreachable):
+    """There is a console, and no shell can be had on it."""
+
+    code = "console"
 
 
 class LinkLost(DeviceUnreachable):
