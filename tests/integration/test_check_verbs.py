@@ -13,6 +13,7 @@ import pytest
 import wasmtime
 
 from tests.support import wat_guests
+from tests.support.apps import write_app
 from tests.support.command import COMMAND
 from tests.support.differential import GUESTS, MODELS
 from tests.support.examples import EXAMPLES
@@ -161,3 +162,29 @@ def another_guest(project: Path, module: bytes) -> None:
     (project / "digits.wasm").write_bytes(module)
     toml = (project / "lading.toml").read_text()
     (project / "lading.toml").write_text(toml[: toml.index("[[smoke]]")])
+
+
+@pytest.mark.parametrize(("path", "status"), [("/m/x_f32.tflite", 0), ("/m/../lading.toml", 7), ("x_f32.tflite", 7)])
+def test_a_firmware_that_takes_names_for_paths_finds_what_the_app_ships_and_no_more(
+    lading: Lading, tmp_path: Path, path: str, status: int
+) -> None:
+    """On the device as in the check: below the directories that are opened for the guest, never elsewhere."""
+    name = f"{path}\0".encode()
+    text = "".join(f"\\{byte:02x}" for byte in name)
+    guest = f"""(module
+      (import "wasi_ephemeral_nn" "load_by_name" (func $load (param i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "{text}")
+      (func (export "_start")
+        (call $exit (call $load (i32.const 16) (i32.const {len(name) - 1}) (i32.const 8)))))"""
+    app = write_app(tmp_path / "app", bytes(wasmtime.wat2wasm(guest)), more='[[dir]]\nhost = "m"\nguest = "/m"\n')
+    (app / "m").mkdir()
+    (app / "m" / "x_f32.tflite").write_bytes((MODELS / "x_f32.tflite").read_bytes())
+    board = "emulated://raspberry-pi-4b?firmware=wamr-2.4"
+    lading("push", app, board)
+    assert lading("run", board, expect=None).status == status
+    judged = lading.json("check", app, "--on", "wamr-2.4", expect=None)["verdicts"][0]
+    assert (judged["verdict"] == "fails") == bool(status), judged
+    if status:
+        assert (judged["at"]["call"], judged["errno"]["number"]) == ("load_by_name", status)
