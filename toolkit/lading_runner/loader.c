@@ -51,12 +51,17 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
         uint32_t graph = field_u32(r, signature, 4, 0);
         if (graph >= graphs.count)
             return "a signature has a graph that is not there";
+        if (!place(r, signature, 2))
+            return "a signature has no name";
         int64_t tensors_ = tables(r, table_in(r, graphs, graph), GRAPH_TENSORS).count;
         for (int number = 0; number < 2; number++) {
             struct vector entries = tables(r, signature, number);
-            for (int64_t i = 0; i < entries.count; i++)
+            for (int64_t i = 0; i < entries.count; i++) {
                 if (field_u32(r, table_in(r, entries, i), 1, 0) >= tensors_)
                     return "a signature has a tensor that is not there";
+                if (!place(r, table_in(r, entries, i), 0))
+                    return "a signature has a tensor without a name";
+            }
         }
     }
     struct vector metadata = tables(r, root, MODEL_METADATA);
