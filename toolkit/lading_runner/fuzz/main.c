@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -227,6 +228,7 @@ static long resident_pages(void) {
 
 /* A child: one input after the other until its time is over or it has grown. */
 static _Noreturn void child(int target, int64_t until_ms, uint64_t until_runs) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     do {
         next_input(target);
         shared->tried[target]++;
@@ -413,6 +415,7 @@ int main(int argc, char **argv) {
     const char *replay = NULL;
     if (argc < 2 || chdir(argv[1]))
         return 2;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* whoever ends the script ends all of it */
     for (int i = 2; i + 1 < argc; i += 2) {
         const char *name = argv[i], *value = argv[i + 1];
         if (!strcmp(name, "--wasmtime"))
