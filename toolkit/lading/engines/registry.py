@@ -36,6 +36,8 @@ class Registry:
     """A file of certificate authorities in place of the system's."""
     timeout_s: float = TIMEOUT_S
     """Seconds without a byte until a connection counts as broken."""
+    pause_s: float = 1.0
+    """Seconds between the first two attempts; then twice as many, and so on."""
 
 
 def configured(environ: Mapping[str, str] = os.environ) -> Registry:

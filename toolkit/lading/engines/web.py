@@ -40,13 +40,12 @@ class Web:
     """HTTP as far as fetching a package needs it: proxies from the environment, credentials from the address or netrc.
 
     Args:
-        registry: certificates and time-outs.
-        wait: how the time between two attempts passes; takes seconds.
+        registry: certificates and times.
     """
 
-    def __init__(self, registry: Registry, *, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._timeout_s = registry.timeout_s
-        self._wait = wait
+        self._pause_s = registry.pause_s
         self._opener = urllib.request.OpenerDirector()
         for handler in (
             urllib.request.ProxyHandler(),
@@ -92,7 +91,7 @@ class Web:
         failure = ""
         for attempt in range(ATTEMPTS):
             if attempt:
-                self._wait(min(0.5 * 2**attempt, 8.0))
+                time.sleep(min(self._pause_s * 2 ** (attempt - 1), 8.0))
             before = into.stat().st_size if into.exists() else 0
             try:
                 self._append(address, into, before, size, progress)
@@ -131,7 +130,7 @@ class Web:
         failure = ""
         for attempt in range(ATTEMPTS // 2):
             if attempt:
-                self._wait(min(0.5 * 2**attempt, 8.0))
+                time.sleep(min(self._pause_s * 2 ** (attempt - 1), 8.0))
             try:
                 with self._open(address, {"Accept": _ACCEPT}) as answer:
                     body = answer.read(MOST_INDEX_BYTES + 1)
