@@ -37,6 +37,13 @@ def test_a_sample_of_all_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     assert not figures.disagreements, figures.text()
 
 
+def test_guests_around_a_limit_of_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = differential.run_memory()
+    _say(capsys, figures)
+    assert set(figures.verdicts) >= {"fails", "unknown"}
+    assert not figures.disagreements, figures.text()
+
+
 def _say(capsys: pytest.CaptureFixture[str], figures: differential.Figures) -> None:
     with capsys.disabled():
         sys.stdout.write(f"\n{figures.text()} ({figures.seconds:.0f} s) ")

@@ -20,6 +20,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+import wasmtime
+
 from lading import profiles
 from lading.check import Place, Verdict, judge
 from lading.check.verdict import At
@@ -33,6 +36,7 @@ from lading.trace.record import (
     with_other_handles,
 )
 from lading.trace.subject import Subject
+from lading.units import Size
 from lading_agent.nn.facts import ModelFacts, read_model
 from lading_agent.runs.spec import DirSpec, ModelSpec, RunSpec
 from tests.support import branching, recordings
@@ -255,7 +259,8 @@ class Figures:
 class Matrix:
     """Runs guests, once on the recorder and once on each firmware, and compares."""
 
-    def __init__(self, server: ForkServer, folder: Path) -> None:
+    def __init__(self, server: ForkServer, folder: Path, *, memory_bytes: int | None = None) -> None:
+        """Make a matrix; with ``memory_bytes`` each firmware gives a run no more memory than that."""
         self._server = server
         self.folder = folder
         self._keep = folder / "kept"
@@ -265,6 +270,8 @@ class Matrix:
         (root / "image").write_bytes(bytes(64))
         self.root = root
         self.profiles = {i: p for i, p in profiles.load_all().items() if p.runs_guests}
+        if memory_bytes is not None:
+            self.profiles = {i: _with_memory(p, memory_bytes) for i, p in self.profiles.items()}
         self.figures = Figures()
 
     def subject(self, case: Case, model: Model | None, *, models: Sequence[ModelSpec] = ()) -> Subject:
@@ -326,6 +333,11 @@ class Matrix:
                 )
 
 
+def _with_memory(profile: FirmwareProfile, size: int) -> FirmwareProfile:
+    limits = msgspec.structs.replace(profile.limits, memory_bytes=Size(size))
+    return msgspec.structs.replace(profile, limits=limits)
+
+
 def word(verdict: Verdict) -> dict[str, Any]:
     """A verdict as it is compared."""
     at = verdict.at
@@ -350,6 +362,8 @@ def deed_of(ran: Ran) -> dict[str, Any]:
         return {"verdict": "fails", "step": step, "at": function, "outcome": outcome, "errno": errno}
     end = ran.end
     nothing: dict[str, Any] = {"step": None, "at": None, "outcome": None, "errno": None}
+    if end["kind"] == "memory-limit" and end["message"].startswith("the module begins with"):
+        return {**nothing, "verdict": "fails", "at": "instantiate", "outcome": "not-loadable"}
     if end["outcome"] in ("link-error", "not-loadable"):
         return {**nothing, "verdict": "fails", "at": "instantiate", "outcome": end["outcome"]}
     got_output = any(c["function"].startswith("get_output") for c in calls)
@@ -372,6 +386,43 @@ def run_matrix(part: int = 0, parts: int = 1, *, only: str = "") -> Figures:
         ]
         for case, model, named in chosen:
             matrix.compare(case, model, models=named)
+        figures = matrix.figures
+    figures.seconds = time.monotonic() - began
+    return figures
+
+
+def memory_cases(limit: int) -> Iterator[Case]:
+    """Guests of both modules around a limit of memory; those that grow do so before or after their only call."""
+    pages = limit // 65536
+    for module, more in (("wasi_ephemeral_nn", "(i32.const 1) "), ("wasi_nn", "")):
+        parameters = "i32 i32 i32 i32 i32" if more else "i32 i32 i32 i32"
+        call = f"(drop (call $load (i32.const 8) {more}(i32.const 4) (i32.const 0) (i32.const 64)))"
+        for name, first, steps in (
+            ("exactly", pages, (call,)),
+            ("one-page-more", pages + 1, (call,)),
+            ("grows-within", 2, (_grown(pages - 2), call)),
+            ("grows-beyond-then-calls", 2, (_grown(pages), call)),
+            ("calls-then-grows-beyond", 2, (call, _grown(pages))),
+        ):
+            text = f"""(module
+              (import "{module}" "load" (func $load (param {parameters}) (result i32)))
+              (memory (export "memory") {first})
+              (func (export "_start") {" ".join(steps)}))"""
+            yield Case(f"memory-{name}-{module}", bytes(wasmtime.wat2wasm(text)), ())
+
+
+def _grown(pages: int) -> str:
+    return f"(if (i32.eq (memory.grow (i32.const {pages})) (i32.const -1)) (then (unreachable)))"
+
+
+def run_memory() -> Figures:
+    """Guests that begin with, or grow to, more memory than a run may use, and some that do not."""
+    began = time.monotonic()
+    limit = 4 * 1024 * 1024
+    with tempfile.TemporaryDirectory(prefix="differential-") as folder, ForkServer() as server:
+        matrix = Matrix(server, Path(folder), memory_bytes=limit)
+        for case in memory_cases(limit):
+            matrix.compare(case, None)
         figures = matrix.figures
     figures.seconds = time.monotonic() - began
     return figures

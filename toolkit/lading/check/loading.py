@@ -10,7 +10,9 @@ from lading_agent.nn.link import Import, problems
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lading.check.replay import Divergence
     from lading.check.verdict import Outcome, Word
+    from lading.trace.document import Trace
     from lading_agent.nn.personality import Personality
 
 IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -167,3 +169,29 @@ def refused_memory(module: Mapping[str, Any], limit: int | None, whose: str) -> 
             "link the guest with less memory (--initial-memory, a smaller stack), or choose a larger target",
         )
     return None
+
+
+def outgrown(trace: Trace, limit: int | None, whose: str, first: Divergence | None) -> Refusal | None:
+    """More memory than a run may use, before the first call that is answered otherwise than in the trace.
+
+    Args:
+        trace: the guest's.
+        limit: bytes of memory for a run; None: nothing limits it.
+        whose: who gives them.
+        first: that call; None: there is none, and the memory at the guest's end counts.
+    """
+    if limit is None:
+        return None
+    if first is None:
+        size = trace.memory_bytes
+    else:
+        size = max((c.call.memory_size for c in trace.calls if c.n <= first.step), default=0)
+    if size <= limit:
+        return None
+    return Refusal(
+        "unknown",
+        None,
+        f"the guest's memory grew to {size} bytes, {whose} gives a run {limit}: what the guest does when it gets no "
+        "more is not known",
+        "let the guest use less memory, or choose a larger target",
+    )
