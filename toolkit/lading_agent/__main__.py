@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Final, List, Optional
 
 from lading_agent import PROTOCOL, __version__
+
+LEFT_BEHIND: Final = {
+    "detached": "keep one detached run (started by the agent)",
+    "service": "keep an app's service running",
+    "watch": "go back from releases that nobody confirms",
+}
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -21,6 +27,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         from lading_agent.nn import process
 
         return process.main(words[1:])
+    if words[:1] and words[0] in LEFT_BEHIND:
+        from lading_agent.keep import main as keep
+        from lading_agent.serve.stdio import open_served
+
+        return keep.main(words, open_served)
     from lading_agent.bootstrap import commands as bootstrap
 
     parser = argparse.ArgumentParser(prog="lading-agent", description="lading's device side")
@@ -29,6 +40,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     serving.add_argument("--home", type=Path, required=True, help="the agent's folder")
     serving.add_argument("--device", type=Path, help="the device file (default: device.json in the home)")
     serving.add_argument("--ready", action="store_true", help="serve only if the engines are whole")
+    for name, text in LEFT_BEHIND.items():
+        commands.add_parser(name, help=text)
     bootstrap.add_commands(commands)
     commands.add_parser("runner", help="host one guest (started by the agent)")
     commands.add_parser("version", help="version of the agent and of its protocol")

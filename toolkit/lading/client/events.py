@@ -56,5 +56,12 @@ class Metric:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-Event = Started | Output | Log | Tensor | Metric
-"""What ``Session.run`` hands to ``on_event``."""
+@dataclass(frozen=True)
+class Lost:
+    """Octets of a log that had to make room before they were read."""
+
+    octets: int
+
+
+Event = Started | Output | Log | Tensor | Metric | Lost
+"""What ``Session.run`` and ``Session.logs`` hand to ``on_event``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from lading.client.keeping import require
 from lading.client.results import PushResult
 from lading.errors import BundleError
 from lading_agent.wire import messages
@@ -47,16 +48,20 @@ def push(
     keep: int | None,
     force: bool,
     dry_run: bool,
+    confirm_within_s: float | None,
     progress: Callable[[int, int], None] | None,
     on_event: Callable[[str, Mapping[str, object]], None] | None,
 ) -> PushResult:
     """Push a bundle; see ``Session.push``."""
+    if confirm_within_s is not None:
+        require(connection, "confirm")
     bill_bytes = bundle.bill_bytes
     request = {
         "variant": variant,
         "keep": keep,
         "force": force,
         "dry_run": dry_run,
+        "confirm_within_s": confirm_within_s,
         "bill_size": len(bill_bytes),
         "bill_digest": f"sha256:{hashlib.sha256(bill_bytes).hexdigest()}",
     }

@@ -34,6 +34,8 @@ class PushResult:
     smoke: list[dict[str, Any]] = field(default_factory=list)
     """One a smoke run: ``index``, ``args``, ``exit``, ``ok``."""
     dry_run: bool = False
+    pending: dict[str, Any] | None = None
+    """Where the current release waits to be confirmed: ``release``, ``previous``, ``within_s``, ``left_s`` …"""
     timings: dict[str, float] = field(default_factory=dict)
     """Milliseconds on the device: ``transfer_ms``, ``golden_ms``, ``smoke_ms``."""
 
@@ -59,6 +61,7 @@ class PushResult:
             golden=list(doc.get("golden", ())),
             smoke=list(doc.get("smoke", ())),
             dry_run=bool(doc.get("dry_run")),
+            pending=dict(doc["pending"]) if isinstance(doc.get("pending"), dict) else None,
             timings=dict(doc.get("timings", {})),
         )
 

@@ -15,7 +15,7 @@ from lading_agent.wire import messages
 from lading_agent.wire.frames import MESSAGE, STDERR, STDIN, STDOUT, TENSOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from lading.client.connection import Call, Connection
@@ -24,6 +24,27 @@ if TYPE_CHECKING:
 STDIN_WINDOW: Final = 64 * 1024
 """Octets of standard input in flight, unless the agent's hello allows more."""
 READ: Final = 16 * 1024
+
+
+def request(
+    app: str | None,
+    args: Sequence[str] | None,
+    env: Mapping[str, str] | None,
+    release: str | None,
+    timeout_s: float | None,
+    memory_bytes: int | None,
+    threads: int | None,
+) -> dict[str, Any]:
+    """The members of the request ``run``."""
+    return {
+        "app": app,
+        "args": None if args is None else list(args),
+        "env": dict(env or {}),
+        "release": release,
+        "timeout_s": timeout_s,
+        "memory_bytes": memory_bytes,
+        "threads": threads,
+    }
 
 
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Self
 
-from lading.client import probing, pushing, running
+from lading.client import keeping, probing, pushing, running
 from lading.client.connection import Connection
 from lading.errors import LinkLost
 from lading_agent.wire import messages
@@ -65,6 +65,7 @@ class Session:
         keep: int | None = None,
         force: bool = False,
         dry_run: bool = False,
+        confirm_within_s: float | None = None,
         progress: Callable[[int, int], None] | None = None,
         on_event: Callable[[str, Mapping[str, object]], None] | None = None,
     ) -> PushResult:
@@ -76,6 +77,7 @@ class Session:
             keep: afterwards, throw away all but this many releases of the app.
             force: do it even if the release is current, and read again what the device has.
             dry_run: only say what would be sent.
+            confirm_within_s: unless :meth:`confirm` comes within so many seconds, the device goes back by itself.
             progress: called with octets sent, and octets to send.
             on_event: called with the name and members of what the device says (``golden``, ``smoke``, ``log``).
 
@@ -91,6 +93,7 @@ class Session:
             keep=keep,
             force=force,
             dry_run=dry_run,
+            confirm_within_s=confirm_within_s,
             progress=progress,
             on_event=on_event,
         )
@@ -124,16 +127,74 @@ class Session:
         Returns:
             How it ended, also when the host ended it.
         """
-        request = {
-            "app": app,
-            "args": None if args is None else list(args),
-            "env": dict(env or {}),
-            "release": release,
-            "timeout_s": timeout_s,
-            "memory_bytes": memory_bytes,
-            "threads": threads,
-        }
+        request = running.request(app, args, env, release, timeout_s, memory_bytes, threads)
         return running.run(self._connection, request, stdin, on_event)
+
+    def run_detached(
+        self,
+        app: str | None = None,
+        *,
+        args: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        release: str | None = None,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
+        threads: int | None = None,
+    ) -> dict[str, Any]:
+        """Start an app's release and leave it to the device; arguments as :meth:`run`.
+
+        Returns:
+            ``run`` (its number), ``app``, ``release``, ``state``, ``pid`` …
+        """
+        request = running.request(app, args, env, release, timeout_s, memory_bytes, threads)
+        return keeping.detach(self._connection, request)
+
+    def logs(
+        self,
+        app: str | None = None,
+        *,
+        run: str | None = None,
+        lines: int | None = None,
+        follow: bool = False,
+        on_event: Callable[[Event], None],
+        on_begin: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        """Read what a detached run, or a service, has written.
+
+        Args:
+            app: the app; None for the only one.
+            run: the run's number, or ``service``; None for the newest run that goes on, else the service, else the
+                newest run.
+            lines: only the last so many lines.
+            follow: go on until the run ends.
+            on_event: takes :class:`~lading.client.events.Output`, ``Log`` and ``Lost`` as they come.
+            on_begin: told first which run it is.
+
+        Returns:
+            How the run stands; once it has ended, with ``outcome``, ``status``, ``kind``, ``message``, ``metrics``.
+        """
+        return keeping.logs(
+            self._connection, app, run=run, lines=lines, follow=follow, on_event=on_event, on_begin=on_begin
+        )
+
+    def stop(self, app: str | None = None, *, run: str | None = None) -> dict[str, Any]:
+        """End detached runs and the service of an app, or one of them. Answers ``stopped`` (runs) and ``service``."""
+        keeping.require(self._connection, "detach")
+        return self._connection.ask("stop", app=app, run=run)
+
+    def service(self, action: str, app: str | None = None) -> dict[str, Any]:
+        """``enable``, ``disable`` or tell the ``status`` of an app's service: the current release, from the start."""
+        keeping.require(self._connection, "service")
+        return self._connection.ask("service", action=action, app=app)
+
+    def confirm(self, app: str | None = None) -> dict[str, Any]:
+        """The current release stays. Answers ``release``, ``confirmed`` (now, not before) and ``left_s``.
+
+        Raises:
+            NotPending: the device went back already, or nothing ever waited.
+        """
+        keeping.require(self._connection, "confirm")
+        return self._connection.ask("confirm", app=app)
 
     def ping(self) -> None:
         """See whether the agent answers."""

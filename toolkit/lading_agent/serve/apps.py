@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from lading_agent.errors import AgentError
+from lading_agent.keep import pending, runs, service_state, services
 from lading_agent.store import collect, space
 from lading_agent.store.blobs import has_blob
 from lading_agent.store.lock import holder, locked
@@ -71,7 +72,15 @@ def _app_status(served: Served, name: str) -> Dict[str, Any]:
         "releases": [release.id for release in found.installed()],
         "pinned": found.pins(),
         "state_bytes": space.disk_use(served.layout.app(name) / "state"),
+        "runs": [run.told() for run in runs.running(served.layout, name)],
+        "service": services.told(served, name, briefly=True),
+        "pending": _pending(served, name),
     }
+
+
+def _pending(served: Served, name: str) -> Optional[Dict[str, Any]]:
+    found = pending.read(served.layout, name)
+    return None if found is None else found.told(served.surroundings)
 
 
 def releases(served: Served, exchange: Exchange) -> Dict[str, Any]:
@@ -83,6 +92,7 @@ def releases(served: Served, exchange: Exchange) -> Dict[str, Any]:
         "app": app,
         "current": current,
         "previous": previous,
+        "pending": _pending(served, app),
         "releases": [
             {
                 "release": release.id,
@@ -118,6 +128,7 @@ def rollback(served: Served, exchange: Exchange) -> Dict[str, Any]:
         if release.id != before:
             found.switch(release.id, served.steps)
             found.remember(release.id, "rollback", f"{exchange.owner.get('user')}@{exchange.owner.get('host')}")
+            pending.settle(served.layout, app)  # what somebody chose by hand stays
         return {"app": app, "current": release.id, "previous": before}
 
 
@@ -135,6 +146,8 @@ def remove(served: Served, exchange: Exchange) -> Dict[str, Any]:
     app = which_app(served, fields.text("app"))
     release = fields.optional_text("release")
     dry_run = fields.flag("dry_run")
+    if release is None and service_state.enabled(served.layout, app) is not None:
+        raise AgentError("device", f"the service of {app} is enabled", "disable it first: lading service disable")
     with locked(served.layout.lock, exchange.owner, f"removal of {app}"):
         if release is not None:
             gone = collect.remove_release(served.layout, app, release, dry_run=dry_run)

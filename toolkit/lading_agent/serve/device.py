@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from lading_agent.errors import AgentError
+from lading_agent.keep.surroundings import Surroundings
 from lading_agent.runs.choose import Chooser
 from lading_agent.store.steps import Steps
 from lading_agent.wire.frames import MAX_FRAME
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from lading_agent.runs.launch import RunnerCommand
     from lading_agent.store.layout import Layout
 
-FEATURES = ("push", "run", "stdin", "fetch", "pins", "describe", "facts", "probe", "engines", "runtime-lading")
+FEATURES = (
+    "push",
+    "run",
+    "stdin",
+    "fetch",
+    "pins",
+    "describe",
+    "detach",
+    "service",
+    "confirm",
+    "facts",
+    "probe",
+    "engines",
+    "runtime-lading",
+)
 STDIN_WINDOW = 256 * 1024
 _TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
 
@@ -37,6 +52,15 @@ class Served:
     runner: RunnerCommand = field(default_factory=Chooser)
     emulated: bool = False
     """The target is acted, on some other machine: what that machine is made of is nobody's business."""
+    device_file: Optional[Path] = None
+    """Where target and profile were read from; None: ``device.json`` in the home."""
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    def own_words(self, command: str) -> List[str]:
+        """The command line of another process of this agent, for the same device."""
+        device = [] if self.device_file is None else ["--device", str(self.device_file.absolute())]
+        words = self.surroundings.command_for(self.layout.agent)
+        return [*words, command, "--home", str(self.layout.home), *device]
 
     @property
     def run_memory_bytes(self) -> Optional[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.errors import AgentError
-from lading_agent.serve import verify
+from lading_agent.serve import confirm, verify
 from lading_agent.serve.device import FEATURES, Served
 from lading_agent.serve.receiving import Missing, receive
 from lading_agent.serve.specs import refuse_too_large
@@ -30,6 +30,7 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
     variant = fields.text("variant", "default", limit=64)
     force = fields.flag("force")
     keep = fields.optional_integer("keep", low=1)
+    within_s = fields.optional_seconds("confirm_within_s")
     bill_bytes = exchange.receive_bytes(fields.integer("bill_size", high=MAX_BILL_BYTES))
     if f"sha256:{hashlib.sha256(bill_bytes).hexdigest()}" != fields.text("bill_digest"):
         raise AgentError("bundle", "the bill does not have the digest that it was sent under", "pack the bundle again")
@@ -45,6 +46,8 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
             'use runtime = "lading" in lading.toml, or another device',
         )
     refuse_too_large(served, bill, variant)
+    if within_s is not None:
+        confirm.refuse_without_previous(served, bill.app.name)
     job = _Push(served, exchange, bill, bill_bytes, variant)
     if fields.flag("dry_run"):
         return job.look(force)
@@ -53,7 +56,7 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
     with locked(served.layout.lock, exchange.owner, f"push of {bill.app.name} {bill.app.version}"):
         served.steps.reach("lock")
         collect.sweep(served.layout)
-        result = job.do(force, keep)
+        result = job.do(force, keep, within_s)
         served.steps.reach("unlock")
     return result
 
@@ -90,7 +93,7 @@ class _Push:
         self._count(wanted)
         return self.summary(already_current=not force and self.is_current(), dry_run=True)
 
-    def do(self, force: bool, keep: Optional[int]) -> Dict[str, Any]:
+    def do(self, force: bool, keep: Optional[int], within_s: Optional[float]) -> Dict[str, Any]:
         """Do it. Whatever goes wrong, the old release stays current, and what arrived stays for the next time."""
         app = self._bill.app.name
         before = self._releases.current()
@@ -113,11 +116,16 @@ class _Push:
             if release.state == CANDIDATE:
                 remove_tree(self._layout.release(app, release.id), self._layout.scratch())
             raise
-        self._releases.switch(release.id, self._steps)
+        try:
+            confirm.arm(self._served, self._exchange, app, release.id, within_s)
+            self._releases.switch(release.id, self._steps)
+        except BaseException:
+            confirm.disarm(self._served, app)
+            raise
         self._steps.reach("history")
         if before != release.id or not self._releases.history():
-            owner = self._exchange.owner
-            self._releases.remember(release.id, "push", f"{owner.get('user')}@{owner.get('host')}")
+            self._releases.remember(release.id, "push", confirm.by(self._exchange))
+        confirm.settle(self._served, app, release.id, within_s)
         self._steps.reach("clean")
         collect.forget_intent(self._layout, app)
         collected = (
@@ -137,6 +145,7 @@ class _Push:
             "previous": self._releases.previous() if already_current else previous,
             "present_blobs": present,
             "present_bytes": size,
+            "pending": confirm.told(self._served, self._bill.app.name),
             "timings": self._timings,
             **self._sent,
             **more,

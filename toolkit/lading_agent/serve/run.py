@@ -7,26 +7,23 @@ import binascii
 import contextlib
 import os
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
-from lading_agent.errors import AgentError, Cancelled
+from lading_agent.errors import Cancelled
 from lading_agent.runs import supervise
+from lading_agent.serve import keeping
 from lading_agent.serve.apps import which_app
 from lading_agent.serve.device import STDIN_WINDOW, Served
-from lading_agent.serve.specs import run_spec
+from lading_agent.serve.wanted import hold, spec_of
 from lading_agent.store.blobs import is_intact
-from lading_agent.store.durable import make_dirs
-from lading_agent.store.releases import Release, Releases, in_use
+from lading_agent.store.releases import Release, Releases
 from lading_agent.wire.frames import DATA, STDERR, STDOUT, TENSOR
 
 if TYPE_CHECKING:
-    from lading_agent.bill import Bill
     from lading_agent.runs.result import RunResult
     from lading_agent.runs.spec import RunSpec
     from lading_agent.serve.exchange import Exchange
 
-ATTEMPTS = 3
 DOUBTED_BYTES = 32 * 1024 * 1024
 """How much content is read again after a guest ended with another status than 0."""
 STDIN_CHUNK = STDIN_WINDOW // 4
@@ -36,12 +33,14 @@ def run(served: Served, exchange: Exchange) -> Dict[str, Any]:
     """Answer the request ``run``."""
     fields = exchange.fields
     app = which_app(served, fields.optional_text("app"))
+    if fields.flag("detach"):
+        return keeping.detach(served, exchange, app)
     releases = Releases(served.layout, app)
     asked = fields.optional_text("release")
     with contextlib.ExitStack() as stack:
-        release = _hold(served, releases, asked, stack)
+        release = hold(served, releases, asked, stack)
         bill = releases.bill(release.id)
-        spec = _spec(served, exchange, bill, release)
+        spec = spec_of(served, fields, bill, release)
         exchange.event("started", app=app, release=release.id, variant=release.variant)
         result = _supervised(served, exchange, spec)
         if result.status:
@@ -62,46 +61,6 @@ def _tell_damage(served: Served, exchange: Exchange, release: Release, result: R
         if not is_intact(served.layout, digest):
             text = f"content of {release.app} {release.id} is damaged on the device ({digest}): push it with --force"
             exchange.event("log", level="error", text=text)
-
-
-def _hold(served: Served, releases: Releases, asked: Optional[str], stack: contextlib.ExitStack) -> Release:
-    """The release that is asked for, kept from being removed until ``stack`` ends."""
-    for _ in range(ATTEMPTS):
-        release = releases.require(asked) if asked is not None else releases.require_current()
-        try:
-            stack.enter_context(in_use(served.layout.release(releases.app, release.id)))
-        except FileNotFoundError:
-            continue  # it was removed after its name was read: what is current now?
-        return release
-    raise AgentError("no-such-release", f"the releases of {releases.app} are being removed", "try again")
-
-
-def _spec(served: Served, exchange: Exchange, bill: Bill, release: Release) -> RunSpec:
-    fields = exchange.fields
-    app = bill.app.name
-    state = {directory.guest: served.layout.state(app, directory.guest) for directory in bill.state}
-    for path in state.values():
-        make_dirs(path)
-    spec = run_spec(
-        served,
-        bill,
-        release.variant,
-        served.layout.release(app, release.id),
-        state=state,
-        args=fields.optional_texts("args"),
-        env=fields.mapping("env"),
-        threads=fields.optional_integer("threads", high=1024),
-    )
-    limits = spec.limits
-    time_s = fields.optional_seconds("timeout_s")
-    memory = fields.optional_integer("memory_bytes", low=1)
-    if time_s is not None:
-        limits = replace(limits, time_s=time_s)
-    if memory is not None:
-        # A request may ask for more than the app does, never for more than the target gives.
-        most = served.run_memory_bytes
-        limits = replace(limits, memory_bytes=memory if most is None else min(memory, most))
-    return replace(spec, limits=limits)
 
 
 def _supervised(served: Served, exchange: Exchange, spec: RunSpec) -> RunResult:

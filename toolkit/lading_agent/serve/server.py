@@ -9,7 +9,8 @@ import traceback
 from typing import Any, Callable, Dict, Final, Mapping
 
 from lading_agent.errors import AgentError, Cancelled, from_os_error
-from lading_agent.serve import apps, engines, facts, probe, push, run
+from lading_agent.keep.attend import attend
+from lading_agent.serve import apps, confirm, engines, facts, keeping, probe, push, run, service
 from lading_agent.serve.device import Served
 from lading_agent.serve.exchange import Exchange
 from lading_agent.store.collect import sweep
@@ -44,6 +45,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "fetch": apps.fetch,
     "push": push.push,
     "run": run.run,
+    "logs": keeping.logs,
+    "stop": keeping.stop,
+    "service": service.service,
+    "confirm": confirm.confirm,
     "engines": engines.engines,
     "facts": facts.facts,
     "probe": probe.probe,
@@ -83,6 +88,7 @@ class Server:
         """
         try:
             self._served.layout.prepare()
+            self._attend()
             self._sweep()
         except AgentError as error:
             if error.code == "agent-failed":  # without a store there is no device
@@ -106,6 +112,13 @@ class Server:
             return 1
         finally:
             self._stop()
+
+    def _attend(self) -> None:
+        """See to what goes on without a client; what cannot be done now stops nobody."""
+        try:
+            attend(self._served)
+        except (AgentError, OSError) as error:
+            sys.stderr.write(f"lading agent: {error}\n")
 
     def _sweep(self) -> None:
         """Clean what interrupted work left, unless somebody is at work right now."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Optional
 
 from lading_agent.engines.stored import StoredEngines
 from lading_agent.errors import AgentError
+from lading_agent.keep.surroundings import Surroundings
 from lading_agent.runs.choose import Chooser, installed_packages
 from lading_agent.serve.device import Served, read_device
 from lading_agent.serve.server import Server
@@ -26,6 +27,7 @@ def serve_stdio(
     *,
     on_step: Optional[OnStep] = None,
     runner: Optional[RunnerCommand] = None,
+    surroundings: Optional[Surroundings] = None,
 ) -> int:
     """Serve the device whose home is ``home`` until standard input ends.
 
@@ -34,22 +36,45 @@ def serve_stdio(
         device: the device file; ``device.json`` in the home by default.
         on_step: called with the name of each step of a push before it is taken.
         runner: how a run is started; by default whichever of lading's hosts fits the firmware profile.
+        surroundings: how processes that outlive this one are started.
 
     Returns:
         An exit status.
     """
-    layout = Layout(home.absolute())
     try:
-        doc = read_device(device if device is not None else layout.device)
+        served = open_served(home, device, on_step=on_step, runner=runner, surroundings=surroundings)
     except AgentError as error:
         sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
         return 1
     reading, writing = _take_over()
-    starting = runner if runner is not None else _chooser(layout)
-    served = Served(
-        layout, doc["target"], doc["profile"], Steps(on_step), starting, emulated=doc.get("emulated") is True
-    )
     return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
+
+
+def open_served(
+    home: Path,
+    device: Optional[Path] = None,
+    *,
+    on_step: Optional[OnStep] = None,
+    runner: Optional[RunnerCommand] = None,
+    surroundings: Optional[Surroundings] = None,
+) -> Served:
+    """The device whose home is ``home``, for whichever process of its agent; arguments as :func:`serve_stdio`.
+
+    Raises:
+        AgentError: its device file cannot be read.
+    """
+    layout = Layout(home.absolute())
+    doc = read_device(device if device is not None else layout.device)
+    return Served(
+        layout,
+        doc["target"],
+        doc["profile"],
+        Steps(on_step),
+        runner if runner is not None else _chooser(layout),
+        emulated=doc.get("emulated") is True,
+        device_file=device,
+        surroundings=surroundings if surroundings is not None else Surroundings(),
+    )
 
 
 def _chooser(layout: Layout) -> Chooser:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from lading_agent.engines.stored import StoredEngines
 from lading_agent.errors import AgentError
+from lading_agent.keep import pending
 from lading_agent.store.durable import make_dirs, remove_any, remove_tree, replace_json, sync_dir
 from lading_agent.store.releases import CANDIDATE, Releases, not_in_use
 
@@ -140,7 +141,7 @@ def keep_releases(layout: Layout, keep: int, *, apps: Optional[List[str]] = None
     gone: List[Tuple[str, str]] = []
     for app in layout.app_names() if apps is None else apps:
         releases = Releases(layout, app)
-        spared = {releases.current(), releases.previous(), *releases.pins()}
+        spared = {releases.current(), releases.previous(), _returned_to(layout, app), *releases.pins()}
         for release in releases.installed()[max(keep, 1) :]:
             if release.id in spared:
                 continue
@@ -165,6 +166,12 @@ def remove_release(layout: Layout, app: str, release_id: str, *, dry_run: bool =
             f"{release.id} is the current release of {app}",
             "roll back first (lading rollback), or remove the whole app",
         )
+    if release.id == _returned_to(layout, app):
+        raise AgentError(
+            "device",
+            f"{release.id} is what {app} goes back to unless the current release is confirmed",
+            "confirm the current one first: lading confirm",
+        )
     with not_in_use(layout.release(app, release.id)) as unused:
         if not unused:
             raise AgentError("device", f"{release.id} of {app} is running", "stop it first")
@@ -175,6 +182,12 @@ def remove_release(layout: Layout, app: str, release_id: str, *, dry_run: bool =
     collected = drop_unneeded(layout, dry_run=dry_run, without={(app, release.id)})
     collected.releases = [(app, release.id)]
     return collected
+
+
+def _returned_to(layout: Layout, app: str) -> Optional[str]:
+    """The release that the device goes back to by itself if nobody confirms the current one."""
+    found = pending.read(layout, app)
+    return None if found is None else found.previous
 
 
 def remove_app(layout: Layout, app: str, *, dry_run: bool = False) -> Collected:

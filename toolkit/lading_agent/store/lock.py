@@ -18,6 +18,9 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 from lading_agent.errors import AgentError
 
 SWEEP = "start-up sweep"
+GOING_BACK = "going back to an earlier release"
+_BRIEF = (SWEEP, GOING_BACK)
+"""What is over in no time and is waited for."""
 SWEEP_PATIENCE_S = 10.0
 
 
@@ -65,14 +68,14 @@ def locked(path: Path, owner: Mapping[str, Any], purpose: str) -> Iterator[None]
 
 
 def _take(fd: int, path: Path) -> None:
-    """Take the lock; a start-up sweep, which is over in no time, is waited for."""
+    """Take the lock; what the device does of its own accord, which is over in no time, is waited for."""
     patience = time.monotonic() + SWEEP_PATIENCE_S
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             record = _read(path)
-            if record.get("purpose", SWEEP) != SWEEP or time.monotonic() > patience:
+            if record.get("purpose", SWEEP) not in _BRIEF or time.monotonic() > patience:
                 raise _held(record) from None
             time.sleep(0.01)
         else:

@@ -148,9 +148,9 @@ class Releases:
         """
         stack: List[str] = []
         for release, action in self._entries():
-            if action == "rollback" and release in stack:
+            if action in ("rollback", "revert") and release in stack:
                 del stack[stack.index(release) + 1 :]
-            elif action in ("push", "rollback"):
+            elif action in ("push", "rollback", "revert"):
                 if release in stack:
                     stack.remove(release)
                 stack.append(release)
@@ -203,7 +203,11 @@ class Releases:
         replace_json(path / "release.json", done.to_json(), self._layout.scratch())
 
     def history(self) -> List[Dict[str, Any]]:
-        """What happened to the app, oldest first: ``release``, ``action`` (push, rollback), ``at``, ``by``."""
+        """What happened to the app, oldest first: ``release``, ``action``, ``at``, ``by``, and ``why`` if it is known.
+
+        Actions: ``push``, ``rollback``, ``confirm``, ``revert`` (the device went back by itself), ``kept`` (it would
+        have, but could not).
+        """
         try:
             lines = (self._dir / "history").read_bytes().splitlines()
         except OSError:
@@ -216,10 +220,11 @@ class Releases:
                     entries.append(entry)
         return entries
 
-    def remember(self, release_id: str, action: str, by: str = "") -> None:
+    def remember(self, release_id: str, action: str, by: str = "", why: str = "") -> None:
         """Add to the history."""
         entries = self.history()[-(HISTORY_LENGTH - 1) :]
-        entries.append({"release": release_id, "action": action, "at": now(), "by": by})
+        entry = {"release": release_id, "action": action, "at": now(), "by": by}
+        entries.append({**entry, "why": why} if why else entry)
         data = b"".join(json.dumps(entry, sort_keys=True).encode() + b"\n" for entry in entries)
         replace_file(self._dir / "history", data, self._layout.scratch())
 
