@@ -33,3 +33,44 @@ def on_a_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> 
         os.close(ours)
         process.wait(60)
     return bytes(shown)
+
+
+def answering(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, answers: Sequence[tuple[bytes, bytes]]
+) -> tuple[int, bytes]:
+    """Run a program whose terminal is its own, and type.
+
+    Args:
+        command: the program.
+        env: its environment.
+        cwd: its folder.
+        answers: what is typed once something was shown, in this order.
+
+    Returns:
+        Its exit status, and everything that it showed.
+    """
+    pid, ours = pty.fork()
+    if pid == 0:
+        try:
+            os.chdir(cwd)
+            os.execve(command[0], list(command), dict(env))
+        finally:
+            os._exit(127)
+    shown = bytearray()
+    left = list(answers)
+    read = 0
+    try:
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            shown += data
+            if left and left[0][0] in shown[read:]:
+                read = len(shown)
+                os.write(ours, left.pop(0)[1])
+    finally:
+        os.close(ours)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), bytes(shown)

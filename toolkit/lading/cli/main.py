@@ -19,6 +19,7 @@ from lading.cli.verbs import (
     check,
     conformance,
     deploy,
+    device,
     emulate,
     engines,
     fetch,
@@ -83,6 +84,12 @@ ENGINES = typer.Typer(help="The libraries that the native runner loads, here and
 ENGINES.command("list", cls=Verb, epilog=engines.LIST_EPILOG)(engines.list_)
 ENGINES.command("fetch", cls=Verb, epilog=engines.FETCH_EPILOG)(engines.fetch)
 ENGINES.command("verify", cls=Verb, epilog=engines.VERIFY_EPILOG)(engines.verify)
+DEVICES = typer.Typer(help="The names of devices, the host keys they must show, what is kept of each. Alone: the list.")
+DEVICES.command("add", cls=Verb, epilog=device.ADD_EPILOG)(device.add)
+DEVICES.command("list", cls=Verb, epilog=device.LIST_EPILOG)(device.list_)
+DEVICES.command("show", cls=Verb, epilog=device.SHOW_EPILOG)(device.show)
+DEVICES.command("remove", cls=Verb, epilog=device.REMOVE_EPILOG)(device.remove)
+DEVICES.command("rekey", cls=Verb, epilog=device.REKEY_EPILOG)(device.rekey)
 PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
 PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
@@ -97,6 +104,7 @@ APP.command("inspect", cls=Verb, rich_help_panel=PROJECT, epilog=inspect.EPILOG)
 APP.command("import", cls=Verb, rich_help_panel=PROJECT, epilog=import_.EPILOG)(import_.import_)
 APP.command("check", cls=Verb, rich_help_panel=PROJECT, epilog=check.EPILOG)(check.check)
 APP.command("trace", cls=Verb, rich_help_panel=PROJECT, epilog=trace.EPILOG)(trace.trace)
+APP.add_typer(DEVICES, name="device", rich_help_panel=DEVICE)
 APP.command("deploy", cls=Verb, rich_help_panel=DEVICE, epilog=deploy.EPILOG)(deploy.deploy)
 APP.command("push", cls=Verb, rich_help_panel=DEVICE, epilog=push.EPILOG)(push.push)
 APP.command("run", cls=Verb, rich_help_panel=DEVICE, epilog=run.EPILOG)(run.run)

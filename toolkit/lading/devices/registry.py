@@ -193,6 +193,15 @@ def drop(path: Path, name: str) -> bool:
     return True
 
 
+def read_file(path: Path) -> dict[str, Entry | Group]:
+    """The devices and groups of one file, by name; of a file that is missing, none.
+
+    Raises:
+        DataFileError: it is wrong.
+    """
+    return _before(path)[0]
+
+
 def _before(path: Path) -> tuple[dict[str, Entry | Group], str]:
     return (_read(path), path.read_text("utf-8")) if path.is_file() else ({}, "")
 

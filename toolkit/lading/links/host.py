@@ -81,3 +81,14 @@ class Host(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close."""
+
+
+class SshHost(Host, Protocol):
+    """A host over SSH."""
+
+    @property
+    def host_key(self) -> str:
+        """The key that the device showed, as ``type SHA256:…``; empty before it showed one."""
+
+    def __enter__(self) -> SshHost:
+        """Close at the end."""

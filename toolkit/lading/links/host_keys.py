@@ -12,6 +12,8 @@ from lading.links.known_hosts import AUTHORITY, REVOKED, HostKey, KnownHost
 from lading.links.ssh_config import DEFAULT_PORT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lading.links.ssh_config import Destination
 
 OWN_FILE: Final = "devices.toml"
@@ -25,6 +27,8 @@ class Enrolled:
 
     fingerprint: str
     kind: str | None = None
+    where: str = OWN_FILE
+    """Who says so, for messages."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.fingerprint}" if self.kind else self.fingerprint
@@ -46,7 +50,7 @@ def parse_enrolled(text: str, where: str = "--fingerprint") -> Enrolled:
             f"{where}: this is not a fingerprint",
             remedy="write it as ssh-keygen -l shows it: SHA256: and 43 characters",
         )
-    return Enrolled(match["fingerprint"], match["kind"])
+    return Enrolled(match["fingerprint"], match["kind"], where if where.startswith("--") else OWN_FILE)
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,10 @@ def judge(party: Party, key: HostKey) -> None:
     Raises:
         HostKeyRevoked, HostKeyChanged, HostKeyUnknown: it does not.
     """
-    for line in party.lines:
-        if line.marker == REVOKED and line.key == key:
-            raise revoked(party.description, str(key), line.where)
+    refuse_revoked(party.description, str(key), party.lines)
     if party.enrolled is not None:
         if not party.enrolled.fits(key):
-            raise changed(party.description, party.device, str(key), str(party.enrolled), OWN_FILE)
+            raise changed(party.description, party.device, str(key), str(party.enrolled), party.enrolled.where)
         return
     trusted = [line for line in party.lines if line.marker in {"", ELSEWHERE}]
     if any(line.key == key for line in trusted):
@@ -116,6 +118,13 @@ def judge(party: Party, key: HostKey) -> None:
         line = next((line for line in own if line.key.kind == key.kind), own[0])
         raise changed(party.description, party.device, str(key), str(line.key), line.where)
     raise _unknown(party, key)
+
+
+def refuse_revoked(label: str, seen: str, lines: Iterable[KnownHost]) -> None:
+    """Raise :class:`HostKeyRevoked` for a key (``type SHA256:…``) that one of the lines revokes."""
+    for line in lines:
+        if line.marker == REVOKED and str(line.key) == seen:
+            raise revoked(label, seen, line.where)
 
 
 def changed(label: str, device: str | None, seen: str, expected: str, where: str) -> HostKeyChanged:
@@ -128,6 +137,13 @@ def changed(label: str, device: str | None, seen: str, expected: str, where: str
         expected: the key that it had.
         where: the file that says so; :data:`OWN_FILE` or a line of ``known_hosts``.
     """
+    if where.startswith("--"):
+        remedy = "give the fingerprint that the device itself tells; if it did, somebody may be in between"
+        return HostKeyChanged(
+            f"{label}: it shows the host key {seen}, and not {expected} as {where} says",
+            remedy=remedy,
+            details={"fingerprint": seen.rpartition(" ")[2], "expected": expected, "where": where},
+        )
     if where != OWN_FILE:
         remedy = f"if you know why it changed, take the line {where} out and enrol the new key"
     elif device is not None:

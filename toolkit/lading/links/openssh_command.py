@@ -192,10 +192,12 @@ class SshCommand:
         alias = self.settings.get("hostkeyalias")
         return alias or known_hosts.host_name(self.settings.get("hostname"), int(self.settings.get("port", "22")))
 
+    def lines(self) -> list[known_hosts.KnownHost]:
+        """What the ``known_hosts`` files say of the host."""
+        return [known for known in known_hosts.read(self.files()) if known.fits(self._known_as())]
+
     def _write_revoked(self) -> None:
         """The user's ``known_hosts`` does not count beside an enrolled key; what it revokes stays revoked."""
-        lines = [known for known in known_hosts.read(self.files()) if known.marker == REVOKED]
-        text = "".join(
-            f"{REVOKED} * {known.key.kind} {known.key.base64}\n" for known in lines if known.fits(self._known_as())
-        )
+        revoked = [known for known in self.lines() if known.marker == REVOKED]
+        text = "".join(f"{REVOKED} * {known.key.kind} {known.key.base64}\n" for known in revoked)
         (Path(self._folder.name) / "revoked").write_text(text)

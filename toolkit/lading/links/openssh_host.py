@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from lading.errors import DeviceUnreachable, HostKeyChanged, LadingError, NoCommands, TimedOut
 from lading.links.finish import finish
-from lading.links.host_keys import OWN_FILE, Enrolled, changed
+from lading.links.host_keys import OWN_FILE, Enrolled, changed, refuse_revoked
 from lading.links.openssh_command import SshCommand
 from lading.links.openssh_failures import NOISE, failure
 from lading.links.process import widen
@@ -215,6 +215,11 @@ class OpenSshHost:
         """What the user calls the device, for messages."""
         return self._label
 
+    @property
+    def host_key(self) -> str:
+        """The host key that it showed last, as ``type SHA256:…``; empty before the first command."""
+        return self._command.seen()
+
     def start(self, command: str) -> OpenSshLink:
         """Start a command and speak with it.
 
@@ -308,30 +313,49 @@ class _NoSuchKey(LadingError):
     """The host has no key of the types that it was asked for."""
 
 
-def look_at_key(address: Ssh, label: str, options: Options) -> str:
-    """The host key that a device shows, as ``type SHA256:…``, unjudged and without logging in.
+def look_at_key(address: Ssh, label: str, options: Options, expected: Enrolled | None = None) -> str:
+    """The host key that a device shows, as ``type SHA256:…``, without logging in.
+
+    Args:
+        address: the device's.
+        label: what messages call it.
+        options: how connections are made.
+        expected: the key that it should show; of its keys, this one is looked for.
 
     Raises:
+        HostKeyChanged: it does not show the expected one.
+        HostKeyRevoked: it shows one that is revoked.
         DeviceUnreachable: one of its kinds says why not.
     """
-    # A fingerprint that no key has: ssh notes what it sees, and goes no further.
-    nobody = Enrolled("SHA256:" + "A" * 43, "ssh-ed25519")
-    command = SshCommand(address, label, nobody, options)
-    try:
-        link = OpenSshLink(command.words("exit"), label, interactive=on_terminal())
-        link.wait_inside(4 * command.timeout_s + 60)
-        link.abandon()
-        seen = command.seen()
-        if seen:
-            return seen
-        raise failure(
-            link.complaint().splitlines(),
-            link.exit_status(),
-            command,
-            label=label,
-            address=str(address),
-            name=None,
-            enrolled=None,
-        )
-    finally:
-        command.close()
+    shown: list[str] = []
+    for family in FAMILIES if expected is not None and expected.kind is None else (None,):
+        # A fingerprint that no key has: ssh notes what it sees, and goes no further.
+        nobody = Enrolled("SHA256:" + "A" * 43, expected.kind if expected is not None else None)
+        command = SshCommand(address, label, nobody, options)
+        try:
+            link = OpenSshLink(command.words("exit", family=family), label, interactive=on_terminal())
+            link.wait_inside(4 * command.timeout_s + 60)
+            link.abandon()
+            seen = command.seen()
+            if seen:
+                refuse_revoked(label, seen, command.lines())
+                if expected is None or seen in {str(expected), f"{seen.partition(' ')[0]} {expected.fingerprint}"}:
+                    return seen
+                shown.append(seen)
+            elif family is None or not any("no matching host key type" in s for s in link.complaint().splitlines()):
+                raise failure(
+                    link.complaint().splitlines(),
+                    link.exit_status(),
+                    command,
+                    label=label,
+                    address=str(address),
+                    name=None,
+                    enrolled=None,
+                )
+        finally:
+            command.close()
+    raise changed(label, None, shown[0] if shown else "no key that ssh can read", str(expected), _where(expected))
+
+
+def _where(expected: Enrolled | None) -> str:
+    return expected.where if expected is not None else OWN_FILE

@@ -150,9 +150,9 @@ class ParamikoHost:
         return self._description
 
     @property
-    def fingerprint(self) -> str:
-        """The fingerprint of the host key that it showed."""
-        return self._line.key.fingerprint
+    def host_key(self) -> str:
+        """The host key that it showed, as ``type SHA256:…``."""
+        return str(self._line.key)
 
     @property
     def broken(self) -> str:

@@ -8,7 +8,7 @@ from lading.devices.address import OpenSsh
 
 if TYPE_CHECKING:
     from lading.devices.address import Ssh
-    from lading.links.host import Host
+    from lading.links.host import SshHost
     from lading.links.ssh_line import Options
 
 
@@ -19,7 +19,7 @@ def open_host(
     name: str | None = None,
     host_key: str | None = None,
     options: Options | None = None,
-) -> Host:
+) -> SshHost:
     """Connect to a device; its host key is judged before anything else is said.
 
     Args:
@@ -52,23 +52,35 @@ def open_host(
     return ParamikoHost(line, label, alive_s=destination.alive_interval_s, alive_count=destination.alive_count)
 
 
-def look_at_key(address: Ssh, *, label: str | None = None, options: Options | None = None) -> str:
-    """The host key that a device shows, as ``type SHA256:…``: unjudged, and nobody logs in.
+def look_at_key(
+    address: Ssh, *, label: str | None = None, expected: str | None = None, options: Options | None = None
+) -> str:
+    """The host key that a device shows, as ``type SHA256:…``; nobody logs in.
+
+    Args:
+        address: where it is.
+        label: what messages call the device; its address when None.
+        expected: the fingerprint that ``--fingerprint`` gave; of the device's keys, this one is looked for.
+        options: how connections are made.
 
     Raises:
+        HostKeyChanged: it does not show the expected one.
+        HostKeyRevoked: it shows one that ``known_hosts`` revokes.
         DeviceUnreachable, SshConfigError: as :func:`open_host`.
     """
-    from lading.links.host_keys import Party
+    from lading.links.host_keys import Party, parse_enrolled
     from lading.links.ssh_config import look_up
     from lading.links.ssh_line import Options, open_line
 
     label = label or str(address)
     options = options or Options()
+    enrolled = parse_enrolled(expected) if expected is not None else None
     if isinstance(address, OpenSsh):
         from lading.links.openssh_host import look_at_key as through_openssh
 
-        return through_openssh(address, label, options)
+        return through_openssh(address, label, options, enrolled)
     destination = look_up(address.host, user=address.user, port=address.port, places=options.places)
-    line = open_line(Party.known(label, destination, address=str(address)), options, log_in=False)
+    party = Party.known(label, destination, address=str(address), enrolled=enrolled)
+    line = open_line(party, options, log_in=False)
     line.close()
     return str(line.key)

@@ -16,7 +16,7 @@ from lading.errors import (
     ProxyFailed,
     SshConfigError,
 )
-from lading.links.host_keys import OWN_FILE, Party, changed, judge
+from lading.links.host_keys import OWN_FILE, Party, changed, judge, refuse_revoked
 from lading.links.known_hosts import HostKey
 from lading.links.secrets import Secrets, UserSecrets
 from lading.links.ssh_auth import Login
@@ -74,7 +74,7 @@ def open_line(party: Party, options: Options, *, log_in: bool = True) -> SshLine
     Args:
         party: the host, and what is known of its key.
         options: how.
-        log_in: false only looks at the host's key, and judges nothing.
+        log_in: false only looks at the host's key; it is judged then by what is enrolled and revoked alone.
 
     Raises:
         DeviceUnreachable: one of its kinds says why not.
@@ -100,8 +100,11 @@ def _open(party: Party, options: Options, *, log_in: bool, is_device: bool, hops
                 remedy="use ssh+openssh://, or update the SSH server",
             ) from error
         try:
-            if log_in:
+            if not log_in and party.enrolled is None:
+                refuse_revoked(party.description, str(line.key), party.lines)
+            else:
                 judge(party, line.key)
+            if log_in:
                 Login(line.transport, party.destination, party.description, options.secrets, is_device).run()
         except HostKeyChanged as error:
             line.close()

@@ -51,6 +51,7 @@ def probe(
         limits = op_support_limits(probed)
         return Answer({"schema": "lading.webnn/1", **limits}, lambda shown: _show_webnn(shown, limits))
     document = report(probed)
+    _keep_report(device, document, screen)
     if saved is not None:
         document["saved"] = saved
 
@@ -60,6 +61,18 @@ def probe(
             say_saved(shown, saved)
 
     return Answer(document, render)
+
+
+def _keep_report(device: str, document: dict[str, Any], screen: Screen) -> None:
+    """What was found out stays with the device: ``lading device show`` shows it."""
+    import time
+
+    from lading.devices import reports, resolve
+
+    try:
+        reports.keep(resolve(device), document, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    except OSError as error:
+        screen.note(f"the report could not be kept: {error.strerror or error}")
 
 
 def probe_device(device: str, screen: Screen, *, unsafe: bool) -> Probed:
