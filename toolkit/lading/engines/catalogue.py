@@ -115,8 +115,9 @@ def choose(versions: Mapping[str, str] | None = None, project_dir: Path | None =
 
 
 def ordered(version: str) -> tuple[tuple[int, str], ...]:
-    """A version as something that sorts: numbers by value, words before numbers."""
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in re.findall(r"\d+|[A-Za-z]+", version))
+    """A version as something that sorts: numbers by value, words (of what comes before a release) before all else."""
+    parts = re.findall(r"\d+|[A-Za-z]+", version)
+    return (*((int(p), "") if p.isdigit() else (-1, p) for p in parts), (0, ""))
 
 
 def _load(file: datafiles.DataFile) -> Engine:
