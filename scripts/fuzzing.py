@@ -1,7 +1,7 @@
 """Fuzzes the native runner: ``python -m scripts.fuzzing [--minutes M] [--jobs N] [--seed S] [--json FILE]``.
 
 The runner's sources are built with gcc's AddressSanitizer and UndefinedBehaviorSanitizer and linked with a fuzzer
-(``toolkit/lading_runner/fuzz``) over the real engines. Inputs that reach new code are kept and changed further. Targets:
+(``toolkit/lading_runner/fuzz``) over the real engines. Inputs that reach new code are kept and changed further.
 
     calls      rows of wasi-nn calls with any pointers, lengths, handles, dimensions and damaged models
     models     whole models, damaged in any way, read, prepared and run
@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "toolkit" / "lading_runner"
 WORK = ROOT / "build" / "fuzz-runner"
+_TRACED = re.compile(r"\bcall.*<__sanitizer_cov_trace_pc>")
 TARGETS = ("calls", "models", "documents", "runs")
 
 _FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fno-omit-frame-pointer"]
@@ -45,7 +47,7 @@ _ASAN = {
     "log_path": "report",
 }
 _UBSAN = {"print_stacktrace": "1", "exitcode": "99", "log_path": "report"}
-_NAMED = [
+_NAMED: list[dict[str, Any]] = [
     {"name": "stream", "model": "x_two_in", "version": "", "state": {"output_0": "serving_default_a:0"}},
     {"name": "digits", "model": "digits_int8", "version": "1.0.0", "int8": "quantize-f32"},
     {"name": "x", "model": "x_f32", "version": "2.0.0"},
@@ -67,10 +69,10 @@ def build(into: Path) -> tuple[Path, int]:
         subprocess.run([gcc, *_FLAGS, *_SANITIZERS, *more, "-c", path, "-o", made], check=True)
         objects.append(made)
     program = into / "fuzz-runner"
-    link = ["-Wl,--wrap=run_ends", "-o", program, *objects, "-ldl", "-lpthread", "-lm"]
+    link = ["-Wl,--wrap=run_ends", "-o", str(program), *map(str, objects), "-ldl", "-lpthread", "-lm"]
     subprocess.run([gcc, *_SANITIZERS, *link], check=True)
     code = subprocess.run(["objdump", "-d", program], check=True, capture_output=True, text=True).stdout
-    return program, sum("call" in line and "<__sanitizer_cov_trace_pc" in line for line in code.splitlines())
+    return program, sum(bool(_TRACED.search(line)) for line in code.splitlines())
 
 
 def prepare(folder: Path) -> None:
@@ -86,7 +88,10 @@ def prepare(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for path in sorted((data / "models").glob("*.tflite")):
         shutil.copy(path, folder / "models")
-    for path in [*sorted((data / "recordings" / "guests").glob("*.wasm")), *sorted((ROOT / "tests/guests").glob("*.wasm"))]:
+    for path in [
+        *sorted((data / "recordings" / "guests").glob("*.wasm")),
+        *sorted((ROOT / "tests/guests").glob("*.wasm")),
+    ]:
         shutil.copy(path, folder / "modules")
     # The first of its name comes first in a folder, and an input decides for it most easily.
     (folder / "modules" / "0-script.wasm").write_bytes(wasmtime.wat2wasm(wat(EXTENDED)))
@@ -104,7 +109,7 @@ def prepare(folder: Path) -> None:
             (folder / "profiles" / f"{first}{id_}.json").write_text(json.dumps(profile.resolved()), encoding="utf-8")
     named = []
     for model in _NAMED:
-        spec = {"encoding": "tensorflowlite", "target": "cpu", "int8": "as-u8", "state": {}, **model}
+        spec: dict[str, Any] = {"encoding": "tensorflowlite", "target": "cpu", "int8": "as-u8", "state": {}, **model}
         spec["path"] = str(data / "models" / f"{spec.pop('model')}.tflite")
         named.append(spec)
     (folder / "named.json").write_text(json.dumps(named), encoding="utf-8")

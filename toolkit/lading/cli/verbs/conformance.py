@@ -41,6 +41,12 @@ def conformance(
         str | None,
         typer.Option(metavar="COMMAND", help="Judge a runtime's own command line; {module} is the guest's path."),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="python|native", help="With --personality alone: judge this host of lading's, without a device."
+        ),
+    ] = None,
     unsafe: Unsafe = False,
     group: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this group of cases.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Guests that run at the same time.")] = 2,
@@ -58,10 +64,14 @@ def conformance(
         raise UsageError("a device and --command are two things to judge", remedy="give one of them")
     if device is None and command is None and personality is None:
         raise UsageError("there is nothing to judge", remedy="give a device, --command or --personality")
+    if host is not None and (device is not None or command is not None):
+        raise UsageError("--host chooses among lading's own hosts", remedy="give it with --personality alone")
     expected = profiles.find(personality, Path.cwd()) if personality else None
     with Dots(screen, "conformance") as dots:
         if command is not None:
             result = _command(command, expected or profiles.find("wasi-nn-witx"), unsafe, group or [], jobs, dots)
+        elif host is not None and expected is not None:
+            result = _host(host, expected, unsafe, group or [], jobs, dots)
         else:
             result = _device(device, expected, unsafe, group or [], jobs, dots)
     if junit is not None:
@@ -93,6 +103,21 @@ def _command(
     counter = _Counter(dots.progress)
     runner = CommandRunner(command, at_once=jobs, on_guest=counter.ended)
     return conform(runner, expected, command, unsafe=unsafe, only=only, named=runner.names, on_round=counter.asked)
+
+
+def _host(host: str, expected: FirmwareProfile, unsafe: bool, only: list[str], jobs: int, dots: Dots) -> Conformance:
+    from lading.conformance.run import conform
+    from lading.emulate import runner_command
+    from lading.probe.local import LocalRunner
+    from lading_agent.runs.choose import NATIVE
+    from lading_agent.runs.native import unspoken
+
+    unknown = unspoken(expected.resolved()) if host == NATIVE else ""
+    if unknown:
+        raise UsageError(f"the native host does not speak {expected.id}: {unknown}", remedy="give --host python")
+    counter = _Counter(dots.progress)
+    runner = LocalRunner(expected.resolved(), runner_command(host), at_once=jobs, on_guest=counter.ended)
+    return conform(runner, expected, f"{host} host", unsafe=unsafe, only=only, on_round=counter.asked)
 
 
 def _device(
