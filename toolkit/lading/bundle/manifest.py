@@ -275,7 +275,7 @@ def find_bill(manifest: Manifest) -> Descriptor:
     return bills[0]
 
 
-DAMAGED = "Get the bundle again from its source, or pack it again."
+DAMAGED = "get the bundle again from its source, or pack it again"
 
 
 def _refuse(message: str) -> NoReturn:

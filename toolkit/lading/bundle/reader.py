@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-IMPORT = "If a registry tool wrote it, `lading import` makes a bundle of it; otherwise get it again from its source."
+IMPORT = "if a registry tool wrote it, `lading import` makes a bundle of it; otherwise get it again from its source"
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class Bundle:
         if not found.intact:
             if name == media.LAYOUT_MEMBER:
                 self._refuse(
-                    "is not a bundle: it does not begin with a tar header", "Give a file that `lading pack` made."
+                    "is not a bundle: it does not begin with a tar header", "give a file that `lading pack` made"
                 )
             self._refuse(f"is damaged: the header where {name} should begin is not one", DAMAGED)
         if found.kind:
@@ -323,7 +323,7 @@ def open_bundle(path: Path | str) -> Bundle:
         BundleError: the file is not there, not a bundle, damaged or hostile.
     """
     path = Path(path)
-    remedy = "Give the path of a file that `lading pack` made."
+    remedy = "give the path of a file that `lading pack` made"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise BundleError(f"{path} is not a regular file", remedy=remedy)

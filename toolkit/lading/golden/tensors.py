@@ -32,7 +32,7 @@ def load_npy(path: Path, key: str) -> Array:
     """
     import numpy as np
 
-    remedy = "Save it with numpy.save(path, array)."
+    remedy = "save it with numpy.save(path, array)"
     try:
         open_regular(path).close()  # np.load would wait for a pipe
         array = np.load(path, mmap_mode="r", allow_pickle=False)

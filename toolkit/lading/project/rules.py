@@ -50,7 +50,7 @@ def find_model(models: Sequence[ModelTable], reference: str) -> ModelTable:
     if len(found) != 1:
         known = ", ".join(f"{m.name}@{m.version}" if m.version else m.name for m in models) or "none"
         why = "names several models" if found else "is not a model of this project"
-        raise LookupError(f"'{reference}' {why}", f"Models: {known}.")
+        raise LookupError(f"'{reference}' {why}", f"models: {known}")
     return found[0]
 
 
@@ -63,17 +63,17 @@ def check(table: ProjectTable, where: str) -> None:
     rules = _Rules(where)
     rules.app(table.app)
     for index, directory in enumerate(table.dir):
-        rules.node(directory.guest, f"dir[{index}].guest", bill.guest_path, "Write it as in '/data'.")
+        rules.node(directory.guest, f"dir[{index}].guest", bill.guest_path, "write it as in '/data'")
         if not directory.host:
-            rules.fail(f"dir[{index}].host", "is empty", "Write the folder's path, relative to lading.toml.")
+            rules.fail(f"dir[{index}].host", "is empty", "write the folder's path, relative to lading.toml")
     for index, state in enumerate(table.state):
-        rules.node(state.guest, f"state[{index}].guest", bill.guest_path, "Write it as in '/var'.")
+        rules.node(state.guest, f"state[{index}].guest", bill.guest_path, "write it as in '/var'")
     guests = [d.guest for d in table.dir] + [s.guest for s in table.state]
-    rules.distinct("dir and state", guests, "Give each directory a guest path of its own.")
+    rules.distinct("dir and state", guests, "give each directory a guest path of its own")
     for index, model in enumerate(table.model):
         rules.model(model, f"model[{index}]")
     references = [f"{m.name}@{m.version}" if m.version else m.name for m in table.model]
-    rules.distinct("model", references, "Give each a name or a version of its own.")
+    rules.distinct("model", references, "give each a name or a version of its own")
     for index, golden in enumerate(table.golden):
         rules.golden(golden, f"golden[{index}]", table.model)
     for index, smoke in enumerate(table.smoke):
@@ -103,24 +103,24 @@ class _Rules:
 
     def in_range(self, value: int, key: str, low: int, high: int) -> None:
         if not low <= value <= high:
-            self.fail(key, f"{value} is not between {low} and {high}", "Correct the number.")
+            self.fail(key, f"{value} is not between {low} and {high}", "correct the number")
 
     def expression(self, value: str, key: str) -> None:
         try:
             re.compile(value)
         except (re.error, RecursionError, OverflowError) as error:
-            self.fail(key, f"is not a regular expression: {error}", "Write it as Python's re.search takes it.")
+            self.fail(key, f"is not a regular expression: {error}", "write it as Python's re.search takes it")
 
     def app(self, app: AppTable) -> None:
-        self.node(app.name, "app.name", lambda n: n.text(bill.APP_NAME, bill.APP_NAME_IS), "Write it as in 'digits'.")
+        self.node(app.name, "app.name", lambda n: n.text(bill.APP_NAME, bill.APP_NAME_IS), "write it as in 'digits'")
         self.node(
             app.version,
             "app.version",
             lambda n: n.text(bill.VERSION, bill.VERSION_IS, bill.MAX_VERSION),
-            "Write it as in '1.0.0'.",
+            "write it as in '1.0.0'",
         )
         if not app.module:
-            self.fail("app.module", "is empty", "Write the path of the guest's .wasm file.")
+            self.fail("app.module", "is empty", "write the path of the guest's .wasm file")
         self.in_range(app.threads, "app.threads", 0, 1024)
         if app.memory is not None:
             self.in_range(app.memory, "app.memory", 1, 2**53 - 1)
@@ -128,23 +128,21 @@ class _Rules:
             try:
                 seconds(app.timeout)
             except ValueError as error:
-                self.fail("app.timeout", str(error), "Write it as in '60s', '5m' or '250ms'.")
+                self.fail("app.timeout", str(error), "write it as in '60s', '5m' or '250ms'")
         for index, argument in enumerate(app.args):
-            self.node(
-                argument, f"app.args[{index}]", lambda n: n.text(), "Write it without NUL, below 4096 characters."
-            )
+            self.node(argument, f"app.args[{index}]", lambda n: n.text(), "write it without NUL, below 4096 characters")
         self.environment(app)
 
     def engines(self, table: ProjectTable) -> None:
         for name, version in (("wasmtime", table.engines.wasmtime), ("litert", table.engines.litert)):
             if version is None:
                 continue
-            self.node(version, f"engines.{name}", bill.engine_version, "Write it as lading engines lists it.")
+            self.node(version, f"engines.{name}", bill.engine_version, "write it as lading engines lists it")
             if table.app.runtime != "lading":
                 self.fail(
                     f"engines.{name}",
                     f"the app runs on {table.app.runtime}, which brings engines of its own",
-                    "Remove [engines], or app.runtime.",
+                    "remove [engines], or app.runtime",
                 )
 
     def environment(self, app: AppTable) -> None:
@@ -157,15 +155,15 @@ class _Rules:
                 names += value
                 continue
             if not isinstance(value, str):
-                self.fail(key, "is a list, not text", f"Lists belong to '{FROM_DEVICE}' alone.")
-            self.node(value, key, lambda n: n.text(), "Write it without NUL, below 4096 characters.")
+                self.fail(key, "is a list, not text", f"lists belong to '{FROM_DEVICE}' alone")
+            self.node(value, key, lambda n: n.text(), "write it without NUL, below 4096 characters")
             names.append(name)
         for name in names:
             self.node(
                 name,
                 f"app.env.{name}",
                 lambda n: n.text(bill.ENV_NAME, "the name of an environment variable"),
-                "Write letters, digits and '_'.",
+                "write letters, digits and '_'",
             )
         self.distinct("app.env", names, "A variable has a value here or on the device, not both.")
 
@@ -174,18 +172,18 @@ class _Rules:
             model.name,
             f"{key}.name",
             lambda n: n.text(bill.MODEL_NAME, bill.MODEL_NAME_IS),
-            "Write it as in 'digits'; the version has a key of its own.",
+            "write it as in 'digits'; the version has a key of its own",
         )
         self.node(
             model.version,
             f"{key}.version",
             lambda n: n.text(bill.MODEL_VERSION, "a model version"),
-            "Write it as in '1.0.0'.",
+            "write it as in '1.0.0'",
         )
         if not model.path:
-            self.fail(f"{key}.path", "is empty", "Write the path of the model's file.")
+            self.fail(f"{key}.path", "is empty", "write the path of the model's file")
         inputs = list(model.state.values())
-        self.distinct(f"{key}.state", inputs, "Each input is fed by one output.")
+        self.distinct(f"{key}.state", inputs, "each input is fed by one output")
 
     def golden(self, golden: GoldenTable, key: str, models: Sequence[ModelTable]) -> None:
         try:
@@ -199,4 +197,4 @@ class _Rules:
         self.in_range(golden.tolerance, f"{key}.tolerance", 0, 2**31)
         for name, value in (("atol", golden.atol), ("rtol", golden.rtol)):
             if not 0 <= value <= 1e30:
-                self.fail(f"{key}.{name}", f"{value} is not between 0 and 1e30", "Correct the number.")
+                self.fail(f"{key}.{name}", f"{value} is not between 0 and 1e30", "correct the number")
