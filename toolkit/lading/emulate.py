@@ -72,6 +72,7 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
     from dataclasses import replace
 
     from lading import profiles
+    from lading_agent.engines.identity import digest_of
     from lading_agent.runs.spec import DirSpec, Limits, ModelSpec, RunSpec
 
     if not module.is_file():
@@ -92,6 +93,7 @@ def run_spec(module: Path, options: EmulateOptions) -> RunSpec:
         limits = replace(limits, memory_bytes=options.memory_bytes)
     return RunSpec(
         module=str(module.resolve()),
+        module_digest=digest_of(module),
         personality=profile,
         args=tuple(options.args),
         env=dict(options.env),

@@ -8,7 +8,7 @@ from lading.cli.answer import Answer
 from lading.cli.guest_output import GuestOutput
 from lading.cli.progress import Bars
 from lading.cli.push_answer import push_document, say_push
-from lading.cli.run_answer import metrics_line, run_document, say_end
+from lading.cli.run_answer import run_document, say_end, say_figures
 from lading.cli.screen import Screen
 from lading.deploy import Deployed, DeployOptions, Watcher, deploy_many, prepare
 from lading.units import format_size
@@ -105,8 +105,7 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
             _say_error(screen, result, many=many)
         if result.run:
             say_end(screen, result.run, prefix)
-            if line := metrics_line(result.run.metrics):
-                screen.note(prefix + line, style="")
+            say_figures(screen, result.run.metrics, prefix)
             if result.run.status:
                 screen.note(f"{prefix}the app ended with exit status {result.run.status}", style="red")
     if many:

@@ -26,6 +26,7 @@ def push_document(result: PushResult) -> dict[str, Any]:
         "present_bytes": result.present_bytes,
         "golden": result.golden,
         "smoke": result.smoke,
+        "code": result.code,
         "dry_run": result.dry_run,
     }
 

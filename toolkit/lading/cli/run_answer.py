@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lading.cli.screen import counted, duration
 from lading.units import format_memory
@@ -49,6 +49,22 @@ def say_end(screen: Screen, result: Ended, prefix: str = "") -> None:
     if result.outcome == "exit":
         return
     screen.failure(f"{prefix}{result.kind}: {result.message}", result.remedy)
+
+
+def say_figures(screen: Screen, metrics: Mapping[str, Any], prefix: str = "") -> None:
+    """Say on standard error what a run took, and what ran it."""
+    for line in (metrics_line(metrics), runtime_line(metrics)):
+        if line:
+            screen.note(prefix + line)
+
+
+CODE: Final = {"loaded": "compiled code loaded", "compiled": "guest compiled, kept for the next run"}
+
+
+def runtime_line(metrics: Mapping[str, Any]) -> str:
+    """Which host ran the guest, on which engines, and whether it had to be compiled."""
+    parts = [str(metrics.get("runtime") or ""), CODE.get(str(metrics.get("code")), "")]
+    return " · ".join(part for part in parts if part)
 
 
 def metrics_line(metrics: Mapping[str, Any]) -> str:

@@ -34,10 +34,12 @@ class PushResult:
     smoke: list[dict[str, Any]] = field(default_factory=list)
     """One a smoke run: ``index``, ``args``, ``exit``, ``ok``."""
     dry_run: bool = False
+    code: dict[str, Any] = field(default_factory=dict)
+    """The guest, compiled ahead: ``state`` (``compiled``, ``present``, ``failed``, ``off``), ``bytes``, ``ms``."""
     pending: dict[str, Any] | None = None
     """Where the current release waits to be confirmed: ``release``, ``previous``, ``within_s``, ``left_s`` …"""
     timings: dict[str, float] = field(default_factory=dict)
-    """Milliseconds on the device: ``transfer_ms``, ``golden_ms``, ``smoke_ms``."""
+    """Milliseconds on the device: ``transfer_ms``, ``compile_ms``, ``golden_ms``, ``smoke_ms``."""
 
     @property
     def skipped_bytes(self) -> int:
@@ -61,6 +63,7 @@ class PushResult:
             golden=list(doc.get("golden", ())),
             smoke=list(doc.get("smoke", ())),
             dry_run=bool(doc.get("dry_run")),
+            code=dict(doc.get("code", {})),
             pending=dict(doc["pending"]) if isinstance(doc.get("pending"), dict) else None,
             timings=dict(doc.get("timings", {})),
         )

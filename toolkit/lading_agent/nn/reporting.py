@@ -124,6 +124,7 @@ class Figures:
             "inferences": self.inferences,
             "calls": self.calls,
             "peak_memory_bytes": peak_memory_bytes(),
+            "code": "off",
             "runtime": runtime,
         }
 

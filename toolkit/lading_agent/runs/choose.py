@@ -6,6 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Callable, Final, List, Optional, Sequence, Tuple
 
 from lading_agent.engines import identity, packages
+from lading_agent.engines.code import CODE, CodeCache
 from lading_agent.engines.identity import Identities
 from lading_agent.engines.parts import EngineDamaged, EngineMissing, EngineSet
 from lading_agent.runs.launch import CannotLaunch, python_runner
@@ -65,7 +66,9 @@ class Chooser:
         self, host: str = AUTO, *, cache: Optional[Path] = None, finders: Optional[Sequence[Finder]] = None
     ) -> None:
         self._host = host
-        self._identities = Identities(cache)
+        self.identities = Identities(cache)
+        """What is known of the engines' files."""
+        self._code = CodeCache(cache / CODE) if cache is not None else None
         self._finders: Tuple[Finder, ...] = tuple(finders) if finders is not None else (installed_packages(),)
 
     def __call__(self, spec: RunSpec) -> List[str]:
@@ -87,8 +90,9 @@ class Chooser:
         if not why:
             try:
                 engines = self._find()
-                identity.check(engines, self._identities)
-                return NativeRunner(engines)
+                identity.check(engines, self.identities)
+                folder = self._code.of(spec.module_digest) if self._code is not None and spec.module_digest else None
+                return NativeRunner(engines, folder)
             except EngineMissing as error:
                 why = str(error)
             except EngineDamaged as error:
@@ -107,12 +111,22 @@ class Chooser:
             )
         return None
 
+    def compile(self, spec: RunSpec) -> Optional[List[str]]:
+        """The command that compiles a run's module ahead; None where there is nothing to be compiled, or no way to."""
+        try:
+            native = self.native(spec)
+        except CannotLaunch:
+            return None  # the run itself says it
+        return native.compile(spec) if native is not None and native.code is not None else None
+
     def examine(self, spec: RunSpec, result: RunResult) -> RunResult:
         """Whether a run ended badly because an engine's file is not what it was: then that is its end."""
+        if self._code is not None and result.metrics.get("code") == "compiled":
+            self._code.bound()
         if result.kind not in _BAD_ENDS or self._against(spec):
             return result
         try:
-            damaged = identity.first_damaged(self._find(), self._identities)
+            damaged = identity.first_damaged(self._find(), self.identities)
         except (EngineMissing, OSError):
             return result
         if damaged is None:
@@ -139,7 +153,7 @@ class Chooser:
         why: List[str] = []
         for find in self._finders:
             try:
-                return find(self._identities)
+                return find(self.identities)
             except EngineMissing as error:
                 why.append(str(error))
         raise EngineMissing("; ".join(why) or "there are no engines")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional, Tuple
 
@@ -29,6 +30,7 @@ STEPS: Final[Dict[str, Tuple[str, ...]]] = {
     "operators": (),
     "graph": (),
     "context-slot": (),
+    "tensors": ("dimensions",),
     "prepare": (),
     "claim-context": (),
     "context": (),
@@ -60,22 +62,27 @@ class NativeRunner:
     """A :data:`~lading_agent.runs.launch.RunnerCommand`: the program and its engines."""
 
     engines: EngineSet
+    code: Optional[Path] = None
+    """The folder for the module's compiled code; None: it is compiled each time."""
 
     def __call__(self, spec: RunSpec) -> List[str]:  # noqa: ARG002
         """The command for a run."""
-        engines = self.engines
-        return [
-            str(engines.runner.path),
-            "run",
-            "--wasmtime",
-            str(engines.wasmtime.path),
-            "--wasmtime-version",
-            engines.wasmtime.version,
-            "--litert",
-            str(engines.litert.path),
-            "--litert-version",
-            engines.litert.version,
-        ]
+        litert = self.engines.litert
+        words = ["--litert", str(litert.path), "--litert-version", litert.version]
+        return [str(self.engines.runner.path), "run", *self._wasmtime(), *words]
+
+    def compile(self, spec: RunSpec) -> List[str]:
+        """The command that compiles a run's module ahead, into :attr:`code`."""
+        features = (spec.personality.get("wasm") or {}).get("features") or {}
+        words = ["--module", spec.module, "--module-digest", spec.module_digest, "--features", json.dumps(features)]
+        return [str(self.engines.runner.path), "compile", *self._wasmtime(), *words]
+
+    def _wasmtime(self) -> List[str]:
+        wasmtime = self.engines.wasmtime
+        words = ["--wasmtime", str(wasmtime.path), "--wasmtime-version", wasmtime.version]
+        if self.code is None:
+            return words
+        return [*words, "--code", str(self.code), "--wasmtime-digest", wasmtime.digest]
 
 
 def native_runner(program: Optional[Path] = None) -> NativeRunner:

@@ -11,8 +11,8 @@ event      other keys
            ``mismatch`` (null, or ``tensor``, ``at`` (flat index), ``index`` (multi-index), ``expected``, ``got``,
            ``tolerance``, ``unit``)
 ``metric`` ``load_ms``, ``init_ms``, ``first_ms``, ``median_ms``, ``p95_ms``, ``inferences``, ``calls``,
-           ``peak_memory_bytes``, ``runtime`` (text: host, engines and versions); of the native runner also ``code``:
-           ``loaded`` (the module's code was compiled before), ``compiled`` (now, and kept) or ``off`` (it is not kept)
+           ``peak_memory_bytes``, ``runtime`` (text: host, engines and versions), ``code``: ``loaded`` (the
+           module's code was compiled before), ``compiled`` (now, and kept) or ``off`` (it is not kept)
 ``model``  only in observed runs (:mod:`lading_agent.nn.observed`): what a model is made of, before the call that needs
            it; there too: ``call`` (a wasi-nn call with its answer), ``repeats`` (how often calls came again that change
            nothing) and ``memory`` (``bytes`` of guest memory at the end)

@@ -105,6 +105,8 @@ class RunSpec:
     names_dir: str = ""
     """A folder for models that a guest names by path, where the personality's host takes names for paths; empty: only
     the directories opened for the guest."""
+    module_digest: str = ""
+    """``sha256:…`` of the module's file, where it is known: its compiled code is then kept and found by it."""
     trace: Mapping[str, Any] = field(default_factory=dict)
     """Whether wasi-nn calls are told, and how: see :mod:`lading_agent.nn.observed`; empty: they are not."""
 
@@ -137,6 +139,7 @@ class RunSpec:
             backend=doc["backend"],
             golden=tuple(_golden(g) for g in doc["golden"]),
             names_dir=doc.get("names_dir", ""),
+            module_digest=doc.get("module_digest", ""),
             trace=dict(doc.get("trace", {})),
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.errors import AgentError
 from lading_agent.serve import confirm, verify
+from lading_agent.serve.ahead import compile_ahead
 from lading_agent.serve.device import FEATURES, Served
 from lading_agent.serve.receiving import Missing, receive
 from lading_agent.serve.specs import refuse_too_large
@@ -106,6 +107,7 @@ class _Push:
         self._timed("transfer", lambda: self._receive(wanted))
         release = self._install()
         try:
+            code = self._timed("compile", lambda: compile_ahead(self._served, self._exchange, self._bill, release))
             golden = self._timed("golden", lambda: self._verify("golden", release))
             smoke = self._timed("smoke", lambda: self._verify("smoke", release))
             self._exchange.check()
@@ -131,7 +133,7 @@ class _Push:
         collected = (
             collect.keep_releases(self._layout, keep, apps=[app]) if keep else collect.drop_unneeded(self._layout)
         )
-        return self.summary(previous=before, golden=golden, smoke=smoke, collected=collected.to_json())
+        return self.summary(previous=before, golden=golden, smoke=smoke, code=code, collected=collected.to_json())
 
     def summary(self, *, already_current: bool = False, previous: Optional[str] = None, **more: Any) -> Dict[str, Any]:
         """The reply."""
@@ -166,7 +168,8 @@ class _Push:
         except AgentError:
             if not collect_if_short:
                 raise
-            # What other, unfinished pushes brought may go before this one is refused.
+            # What can be made again, and what other, unfinished pushes brought, may go before this one is refused.
+            self._layout.code.keep(())
             collect.drop_unneeded(self._layout, intents=False, also=self._blobs)
             space.require(space.measure(self._layout.home, self._served.storage_bytes), need, inodes)
 

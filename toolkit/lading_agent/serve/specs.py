@@ -76,6 +76,7 @@ def run_spec(
     dirs += [DirSpec(str(path), guest, writable=True) for guest, path in state.items()]
     return RunSpec(
         module=str(served.layout.blob(variant.module.digest)),
+        module_digest=variant.module.digest,
         personality=served.profile,
         args=tuple(bill.app.args if args is None else args),
         env={**bill.app.env, **_from_device(bill), **(env or {})},

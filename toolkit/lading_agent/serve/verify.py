@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from lading_agent.serve.exchange import Exchange
     from lading_agent.store.releases import Release
 
+_CODES = {
+    "model-too-large": "too-large",
+    "out-of-memory": "too-large",
+    "memory-limit": "too-large",
+    "engine-damaged": "engine-damaged",
+}
+"""Ends of a run that have a refusal of their own."""
 OUTPUT_KEPT = 1024 * 1024
 """How much of a smoke run's output is looked at."""
 TAIL_SHOWN = 2000
@@ -71,7 +78,7 @@ def golden(served: Served, exchange: Exchange, bill: Bill, release: Release) -> 
         raise AgentError("golden-mismatch", _mismatch_text(bill, wrong), _GOLDEN_REMEDY, wrong)
     if result.status != 0 or len(reports) != len(spec.golden):
         raise AgentError(
-            "too-large" if result.kind in ("model-too-large", "out-of-memory", "memory-limit") else "golden-mismatch",
+            _CODES.get(result.kind, "golden-mismatch"),
             f"the golden vectors of {bill.app.name} could not be compared on the device: {result.message}",
             result.remedy or _GOLDEN_REMEDY,
             {"kind": result.kind, "output": _tail(output.stderr)},
@@ -114,7 +121,7 @@ def smoke(served: Served, exchange: Exchange, bill: Bill, release: Release) -> L
         report = {"index": index, "args": list(wanted.args), "exit": result.status, "ok": not wrong}
         if wrong:
             raise AgentError(
-                "smoke-failed",
+                "engine-damaged" if result.kind == "engine-damaged" else "smoke-failed",
                 f"smoke run {index + 1} of {bill.app.name} ({' '.join(wanted.args) or 'no arguments'}): {wrong}",
                 result.remedy or "run the app on the host first (lading emulate)",
                 {

@@ -125,6 +125,8 @@ def drop_unneeded(
                     remove_any(folder / entry.name)
     if gone.blobs and not dry_run:
         sync_dir(layout.blobs)
+    if not dry_run:
+        layout.code.keep(needed)
     return gone
 
 

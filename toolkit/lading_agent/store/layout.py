@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, Iterator, List
 from urllib.parse import quote
 
+from lading_agent.engines.code import CODE, CodeCache
 from lading_agent.errors import AgentError, from_os_error
 from lading_agent.store.durable import make_dirs
 
@@ -67,6 +68,7 @@ class Layout:
         self.agent = home / "agent"
         self.cache = home / "cache"
         """What can be made again: compiled guests, digests of engines."""
+        self.code = CodeCache(self.cache / CODE)
 
     def prepare(self) -> None:
         """Make what is missing.

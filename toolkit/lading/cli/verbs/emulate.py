@@ -70,7 +70,7 @@ def emulate(
     module is not there.
     """
     from lading.cli.guest_output import GuestOutput, standard_input
-    from lading.cli.run_answer import run_document, say_end
+    from lading.cli.run_answer import run_document, say_end, say_figures
     from lading.emulate import EmulateOptions, run_spec, runner_command
     from lading_agent.runs import supervise
 
@@ -100,7 +100,13 @@ def emulate(
     )
     output.close()
     document = {"module": str(module), "personality": personality, **run_document(result, output)}
-    return Answer(document, render=lambda shown: say_end(shown, result), status=result.status)
+
+    def render(shown: Screen) -> None:
+        say_end(shown, result)
+        if result.metrics.get("inferences"):
+            say_figures(shown, result.metrics)
+
+    return Answer(document, render, status=result.status)
 
 
 def parse_model(text: str) -> NamedModel:

@@ -37,7 +37,7 @@ def run(
     125 means that lading ended the run, 126 that the guest cannot be run, 127 that device or app are not there.
     """
     from lading.cli.guest_output import GuestOutput, standard_input
-    from lading.cli.run_answer import metrics_line, run_document, say_end
+    from lading.cli.run_answer import run_document, say_end, say_figures
     from lading.client import connect
     from lading.devices import resolve
 
@@ -67,7 +67,6 @@ def run(
 
     def render(shown: Screen) -> None:
         say_end(shown, result)
-        if line := metrics_line(result.metrics):
-            shown.note(line)
+        say_figures(shown, result.metrics)
 
     return Answer(document, render, status=result.status)
