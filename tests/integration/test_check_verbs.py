@@ -188,3 +188,23 @@ def test_a_firmware_that_takes_names_for_paths_finds_what_the_app_ships_and_no_m
     assert (judged["verdict"] == "fails") == bool(status), judged
     if status:
         assert (judged["at"]["call"], judged["errno"]["number"]) == ("load_by_name", status)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("check", EXAMPLES / "digits", "--on", "all", "--junit", "nowhere/x.xml"),
+            "--junit: there is no folder nowhere",
+        ),
+        (("trace", EXAMPLES / "digits", "-o", "."), "--output: . is a folder"),
+        (("check", "empty.wasm", "--on", "all"), "the file is empty"),
+        (("trace", "."), "there is no lading.toml"),
+        (("trace", "nothing.wasm"), "there is no nothing.wasm"),
+    ],
+)
+def test_wrong_input_is_named_with_a_remedy(lading: Lading, words: tuple[str | Path, ...], said: str) -> None:
+    (lading.cwd / "empty.wasm").touch()
+    done = lading(*words, expect=2)
+    assert said in done.err
+    assert "  remedy: " in done.err

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lading.cli.invocation import INVOCATION
+from lading.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lading.trace import SubjectOptions
 
 Models = Annotated[
@@ -50,3 +53,17 @@ def subject_options(
         models=[parse_model(text) for text in models or ()],
         dirs=[parse_dir(text) for text in directories or ()],
     )
+
+
+def place_for(file: Path | None, option: str) -> None:
+    """Refuse, before anything is run, a file that cannot be written afterwards.
+
+    Raises:
+        UsageError: it is a folder, or its folder is not there.
+    """
+    if file is None:
+        return
+    if file.is_dir():
+        raise UsageError(f"{option}: {file} is a folder", remedy="give a file's path")
+    if not file.parent.is_dir():
+        raise UsageError(f"{option}: there is no folder {file.parent}", remedy="make it first, or choose another")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.guest_options import Directories, Models, Timeout, Variables, subject_options
+from lading.cli.guest_options import Directories, Models, Timeout, Variables, place_for, subject_options
 from lading.cli.options import Json, parse_time
 from lading.cli.screen import Screen
 
@@ -49,6 +49,7 @@ def check(
     from lading.trace.record import TIME_S
 
     screen = Screen(as_json=as_json)
+    place_for(junit, "--junit")
     options = subject_options(model, directory, env)
     here = subject if subject.is_dir() else Path.cwd()
     wanted = places([word for text in on for word in text.split(",") if word], here, skipped=screen.skipped)

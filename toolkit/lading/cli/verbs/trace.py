@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.guest_options import Directories, Models, Timeout, Variables, subject_options
+from lading.cli.guest_options import Directories, Models, Timeout, Variables, place_for, subject_options
 from lading.cli.options import Json, parse_time
 from lading.cli.screen import Screen
 
@@ -44,6 +44,7 @@ def trace(
 
     screen = Screen(as_json=as_json)
     streams = GuestOutput(screen, quiet=True)
+    place_for(output, "--output")
     options = subject_options(model, directory, env)
     with open_subject(subject, options) as opened:
         found = record(
