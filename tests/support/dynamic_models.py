@@ -1,6 +1,10 @@
-"""A model whose output's size is known only after it ran."""
+"""Models whose tensors have a size, rank or type that not every interface to the interpreter knows."""
 
 from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
 
 from tests.support.killer_models import _graph, _model, _operator, _tensor
 
@@ -13,3 +17,70 @@ def where(size: int) -> bytes:
     tensors = [_tensor("x", [size], kinds.BOOL), _tensor("y", [1, 1], kinds.INT64)]
     operator = _operator([0], [1], schema.BuiltinOptions.WhereOptions, schema.WhereOptionsT())
     return _model([schema.BuiltinOperator.WHERE], [_graph("main", tensors, [operator], [0], [1])], [schema.BufferT()])
+
+
+def where_between(size: int) -> bytes:
+    """A sum over where it is true: data size a tensor in the middle only. Input ``[size] bool``, output ``[1, 1] f32``."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds, options, codes = schema.TensorType, schema.BuiltinOptions, schema.BuiltinOperator
+    tensors = [
+        _tensor("x", [size], kinds.BOOL),
+        _tensor("where", [1, 1], kinds.INT64),
+        _tensor("floats", [1, 1], kinds.FLOAT32),
+        _tensor("axes", [2], kinds.INT32),
+        _tensor("y", [1, 1], kinds.FLOAT32),
+    ]
+    tensors[3].buffer = 1
+    reducer = schema.ReducerOptionsT()
+    reducer.keepDims = True
+    operators = [
+        _operator([0], [1], options.WhereOptions, schema.WhereOptionsT()),
+        _operator([1], [2], options.CastOptions, schema.CastOptionsT()),
+        _operator([2, 3], [4], options.ReducerOptions, reducer),
+    ]
+    for code, operator in enumerate(operators):
+        operator.opcodeIndex = code
+    graph = _graph("main", tensors, operators, [0], [4])
+    return _model([codes.WHERE, codes.CAST, codes.SUM], [graph], [schema.BufferT(), _numbers([0, 1])])
+
+
+def of_rank(rank: int, *, outside: bool) -> bytes:
+    """``f32`` of four elements, in so many dimensions: of input and output (``outside``), or of a tensor between."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    form = [1] * (rank - 1) + [4]
+    f32 = schema.TensorType.FLOAT32
+    if outside:
+        graph = _graph(
+            "main", [_tensor("x", form, f32), _tensor("y", form, f32)], [_operator([0], [1], 0, None)], [0], [1]
+        )
+        return _model([schema.BuiltinOperator.ABS], [graph], [schema.BufferT()])
+    i32 = schema.TensorType.INT32
+    tensors = [_tensor("x", [4], f32), _tensor("a", [rank], i32), _tensor("between", form, f32), _tensor("b", [1], i32)]
+    tensors.append(_tensor("y", [4], f32))
+    tensors[1].buffer, tensors[3].buffer = 1, 2
+    reshape = schema.BuiltinOptions.ReshapeOptions
+    operators = [
+        _operator(ins, outs, reshape, schema.ReshapeOptionsT()) for ins, outs in (([0, 1], [2]), ([2, 3], [4]))
+    ]
+    graph = _graph("main", tensors, operators, [0], [4])
+    return _model([schema.BuiltinOperator.RESHAPE], [graph], [schema.BufferT(), _numbers(form), _numbers([4])])
+
+
+def with_a_tensor_of(kind: str) -> bytes:
+    """``[4] f32 → [4] f32``, with another tensor of a type by its name in TFLite's schema."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    f32 = schema.TensorType.FLOAT32
+    tensors = [_tensor("x", [4], f32), _tensor("y", [4], f32), _tensor("odd", [1], getattr(schema.TensorType, kind))]
+    graph = _graph("main", tensors, [_operator([0], [1], 0, None)], [0], [1])
+    return _model([schema.BuiltinOperator.ABS], [graph], [schema.BufferT()])
+
+
+def _numbers(values: list[int]) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.asarray(values, "<i4").tobytes(), np.uint8)
+    return buffer

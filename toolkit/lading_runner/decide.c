@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MOST_ELEMENT = 8 };
+
 bool fail(struct frame *f, struct outcome outcome) {
     f->outcome = outcome;
     return outcome.success;
@@ -97,6 +99,28 @@ static bool operators(struct frame *f, const struct step *s) {
         text_say(&f->reason, "operator %s has version %d: this TFLite has it ", code, operator->version);
         return known ? FAIL(f, s, "up to version %lld", (long long)known) : FAIL(f, s, "not at all");
     }
+    return true;
+}
+
+/* Whether inputs and outputs can be handed over, before the model ever ran. */
+static bool tensors(struct frame *f, const struct step *s) {
+    const struct tensors *sides[] = {&f->facts->inputs, &f->facts->outputs};
+    for (int side = 0; side < 2; side++)
+        for (size_t i = 0; i < sides[side]->count; i++) {
+            const struct tensor *tensor = &sides[side]->items[i];
+            struct text label = {0};
+            text_say(&label, "%s %zu '", side ? "output" : "input", i);
+            text_utf8(&label, tensor->name);
+            if (tensor->rank > s->count)
+                text_say(&f->reason, "%s' has %u dimensions, this host hands over at most %u", label.data, tensor->rank, s->count);
+            else if (!tensor->element || tensor->element > MOST_ELEMENT)
+                text_say(&f->reason, "%s' has elements of type %s, which this host cannot hand over", label.data, tensor->dtype);
+            else if (tensor->by_data)
+                text_say(&f->reason, "%s' has a size that is known only while the model runs", label.data);
+            text_free(&label);
+            if (f->reason.size)
+                return fail(f, s->fail);
+        }
     return true;
 }
 
@@ -208,6 +232,8 @@ bool decide(struct frame *f, const struct step *s) {
     case STEP_CONTEXT_SLOT:
         return contexts_held() < host.limits.contexts ||
                FAIL(f, s, "the limit of %lld contexts is reached", (long long)host.limits.contexts);
+    case STEP_TENSORS:
+        return tensors(f, s);
     case STEP_PREPARE:
         return prepare(f, s);
     case STEP_CLAIM_CONTEXT:

@@ -159,6 +159,12 @@ static struct vector positions_in(struct reader *r, int64_t graph, int number, i
     return found;
 }
 
+static void mark(struct reader *r, struct vector positions, int64_t count, bool *marks) {
+    for (int64_t i = 0; i < positions.count; i++)
+        if (int_in(r, positions, i) >= 0 && int_in(r, positions, i) < count)
+            marks[int_in(r, positions, i)] = true;
+}
+
 static _Noreturn void not_built(struct reader *r, const char *why) {
     text_say(&r->error, "%s", why);
     damaged(r);
@@ -189,6 +195,7 @@ static void read_all(struct reader *r, struct facts *into) {
     struct vector all = tables(r, main, GRAPH_TENSORS);
     for (int64_t i = 0; i < all.count; i++)
         table_in(r, all, i);
+    r->marks = need((size_t)all.count);
     struct vector inputs = positions_in(r, main, GRAPH_INPUTS, all.count);
     struct vector outputs = positions_in(r, main, GRAPH_OUTPUTS, all.count);
     for (int64_t g = 0; g < graphs.count; g++) {
@@ -203,8 +210,10 @@ static void read_all(struct reader *r, struct facts *into) {
             }
             int code = code_of(r, codes, index);
             used[index] = true;
-            if (!into->shaped_by_data && graph == main)
-                into->shaped_by_data = shaped(r, root, operator, code, all);
+            if (graph == main && shaped(r, root, operator, code, all)) {
+                into->shaped_by_data = true;
+                mark(r, ints(r, operator, OPERATOR_OUTPUTS), all.count, r->marks);
+            }
             if (code == CUSTOM_OPERATOR || among(STATEFUL, sizeof STATEFUL / sizeof *STATEFUL, code))
                 into->stateful = true;
         }
@@ -235,6 +244,7 @@ static void read_all(struct reader *r, struct facts *into) {
         for (int64_t i = 0; i < both[side].count; i++) {
             int32_t number = int_in(r, both[side], i);
             read_tensor(r, table_in(r, all, number), (uint32_t)number, &sides[side]->items[i]);
+            sides[side]->items[i].by_data = side && r->marks[number];
             sides[side]->count++;
         }
     }
@@ -269,6 +279,7 @@ struct facts facts_read(const unsigned char *data, size_t size) {
     }
     facts = *into;
     text_free(&r->error);
+    free(r->marks);
     free(into);
     free(r);
     return facts;

@@ -23,6 +23,7 @@ struct tensor {
     bool per_channel;
     bool scaled;
     bool quantized; /* an integer tensor with one scale */
+    bool by_data;   /* an output whose size only the model's own data tell */
 };
 
 /* A name in the model's first signature for a position among inputs or outputs. */

@@ -18,6 +18,7 @@ struct reader {
     const unsigned char *data;
     int64_t size;
     struct text error;
+    bool *marks; /* of the main graph's tensors; freed by facts_read */
     jmp_buf bad;
 };
 

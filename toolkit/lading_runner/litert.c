@@ -10,7 +10,7 @@
 #include "run.h"
 #include "spec.h"
 
-enum { MOST_LITERT_RANK = 8, ALIGNMENT = 64, OVERREAD = 256, CANARY = 8, CPU = 1 };
+enum { MOST_LITERT_RANK = 8, MOST_ELEMENT = 8, ALIGNMENT = 64, OVERREAD = 256, CANARY = 8, CPU = 1 };
 enum { OPTION_ACCELERATORS = 24, OPTION_SEVERITY = 25, VALUE_INTEGER = 2, SEVERITY_WARNING = 2 };
 
 struct option {
@@ -231,6 +231,11 @@ static bool make_buffer(struct inference *inference, void *signature, const stru
     int status = (input ? lrt.GetSignatureInputTensorByIndex : lrt.GetSignatureOutputTensorByIndex)(signature, index, &handle);
     if (status || lrt.GetTensorIndex(handle, &number) || number != tensor->number)
         return refuse(error, OTHER_TENSORS);
+    if (!tensor->element || tensor->element > MOST_ELEMENT) {
+        text_say(error, "tensor '%.*s' has elements of type %s, which cannot be handed over", (int)tensor->name.size, tensor->name.data,
+                 tensor->dtype);
+        return false;
+    }
     if (tensor->rank > MOST_LITERT_RANK || lrt.GetRankedTensorType(handle, &type)) {
         text_say(error, "tensor '%.*s' has %u dimensions, or none that are known", (int)tensor->name.size, tensor->name.data, tensor->rank);
         return false;

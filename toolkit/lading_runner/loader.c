@@ -1,6 +1,7 @@
 #include "flatbuffer.h"
 
-enum { MOST_HIDDEN = 4096 };
+enum { MOST_HIDDEN = 4096, MOST_LOADED_RANK = 8 };
+enum { COMPLEX128 = 11, VARIANT = 14 };
 
 static void hide(struct facts *facts, int64_t at, size_t size) {
     if (facts->hidden_count == MOST_HIDDEN)
@@ -18,6 +19,19 @@ static bool all_within(struct reader *r, int64_t table, int number, int32_t lowe
     return true;
 }
 
+/* The interpreter runs tensors of types and ranks that the loader does not know; inputs and outputs are another matter. */
+static void hide_form(struct reader *r, int64_t tensor, struct facts *facts) {
+    int64_t type = place(r, tensor, TENSOR_TYPE);
+    if (type && (i8(r, type) == COMPLEX128 || i8(r, type) == VARIANT))
+        hide(facts, type, 1);
+    static const int forms[] = {TENSOR_SHAPE, TENSOR_SIGNATURE};
+    for (int i = 0; i < 2; i++) {
+        struct vector form = vector(r, tensor, forms[i], 4);
+        if (form.count > MOST_LOADED_RANK)
+            hide(facts, form.at - 4, 4);
+    }
+}
+
 const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts) {
     struct vector graphs = tables(r, root, MODEL_GRAPHS), buffers = vector(r, root, MODEL_BUFFERS, 4);
     for (int64_t g = 0; g < graphs.count; g++) {
@@ -29,6 +43,7 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
                 return "a tensor has a buffer that is not there";
             if (at && i8(r, at))
                 hide(facts, at, 1);
+            hide_form(r, tensor, facts);
         }
         if (!all_within(r, graph, GRAPH_INPUTS, 0, all.count) || !all_within(r, graph, GRAPH_OUTPUTS, 0, all.count))
             return "a graph has an input or output that is not there";
@@ -77,5 +92,5 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
             return "a buffer lies outside the file";
         vector(r, buffer, 0, 1);
     }
-    return facts->hidden_count == MOST_HIDDEN ? "too many variables" : NULL;
+    return facts->hidden_count == MOST_HIDDEN ? "too many variables, or tensors of unusual form" : NULL;
 }

@@ -24,6 +24,7 @@ static const struct {
     [STEP_OPERATORS] = {"operators", true, {0}},
     [STEP_GRAPH] = {"graph", true, {0}},
     [STEP_CONTEXT_SLOT] = {"context-slot", true, {0}},
+    [STEP_TENSORS] = {"tensors", true, {"dimensions"}},
     [STEP_PREPARE] = {"prepare", true, {0}},
     [STEP_CLAIM_CONTEXT] = {"claim-context", false, {0}},
     [STEP_CONTEXT] = {"context", true, {0}},
@@ -64,6 +65,7 @@ static const struct {
     [STEP_NAMED_MODEL] = {0, EXISTING, MODEL_FOUND, 0},
     [STEP_CLAIM_GRAPH] = {MODEL_FOUND, GRAPH_FOUND, GRAPH_FOUND, 0},
     [STEP_GRAPH] = {0, EXISTING, MODEL_FOUND | GRAPH_FOUND, 0},
+    [STEP_TENSORS] = {MODEL_FOUND, 0, 0, 0},
     [STEP_PREPARE] = {MODEL_FOUND, PREPARED, PREPARED, 0},
     [STEP_CLAIM_CONTEXT] = {GRAPH_FOUND | PREPARED, CONTEXT_FOUND, CONTEXT_FOUND, PREPARED},
     [STEP_CONTEXT] = {0, EXISTING, EXISTING, 0},
@@ -259,7 +261,7 @@ static const char *read_step(struct profile *profile, struct step *into, const s
         into->fail = outcome_of(profile, json_text(item, "fail", ""));
     if (FOUND[kind].gives && STEPS[kind].fails && into->fail.success && !(FOUND[kind].gives & UNDER_WAY))
         return needs("going on when it fails, step", name);
-    into->count = (uint32_t)json_integer(item, "count", 1);
+    into->count = (uint32_t)json_integer(item, kind == STEP_TENSORS ? "dimensions" : "count", 1);
     into->exact = is(json_text(item, "match", "exact"), "exact");
     into->by_step = is(json_text(item, "by", "compute"), "step");
     into->write_needed = is(json_text(item, "write", ""), "needed");

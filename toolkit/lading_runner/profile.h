@@ -36,6 +36,7 @@ enum step_kind {
     STEP_OPERATORS,
     STEP_GRAPH,
     STEP_CONTEXT_SLOT,
+    STEP_TENSORS,
     STEP_PREPARE,
     STEP_CLAIM_CONTEXT,
     STEP_CONTEXT,
@@ -62,7 +63,7 @@ struct step {
     enum step_kind kind;
     struct outcome fail;
     enum range what;   /* readable */
-    uint32_t count;    /* builder-count */
+    uint32_t count;    /* builder-count; dimensions of tensors */
     bool exact;        /* dims: the same dimensions, not only as many elements */
     bool by_step;      /* computed: by compute_single */
     bool write_needed; /* capacity */

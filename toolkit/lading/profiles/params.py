@@ -21,6 +21,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "encoding-is": ("names",),
     "type-code": ("names",),
     "text-ends": ("what", "at"),
+    "tensors": ("dimensions",),
     "graph-in-place": ("every",),
     "context-in-place": ("every",),
 }
@@ -39,7 +40,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 """Parameters that are one word of several, the same in each step."""
 
 TEXTS = ("flag", "given", "reason")
-NUMBERS = ("count", "every")
+NUMBERS = ("count", "dimensions", "every")
 FLAGS = ("usable",)
 MOST = 0xFFFFFFFF
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -108,6 +108,8 @@ class TensorFacts:
     scale: float = 0.0
     zero_point: int = 0
     per_channel: bool = False
+    by_data: bool = False
+    """An output whose size only the model's own data tell."""
 
     @property
     def count(self) -> int:
@@ -301,6 +303,7 @@ class _Reader:
         inputs = self._positions(main, 1, len(tensors))
         outputs = self._positions(main, 2, len(tensors))
         used: Dict[int, OperatorFacts] = {}
+        by_data: Set[int] = set()
         shaped = False
         for graph in subgraphs:
             for operator in self.tables(graph, 3):
@@ -308,7 +311,9 @@ class _Reader:
                 if index >= len(codes):
                     raise BadModel(f"an operator has code {index} of {len(codes)}")
                 used[index] = codes[index]
-                shaped = shaped or (graph == main and self._shaped(root, operator, codes[index].code, tensors))
+                if graph == main and self._shaped(root, operator, codes[index].code, tensors):
+                    shaped = True
+                    by_data.update(self.ints(operator, 2))
         stateful = any(o.code in STATEFUL_CODES or o.code == CUSTOM for o in used.values()) or any(
             self.field(t, 5, "<B") for graph in subgraphs for t in self.tables(graph, 0)
         )
@@ -321,7 +326,7 @@ class _Reader:
             size=self.size,
             identifier=True,
             inputs=tuple(self._tensor(tensors[i]) for i in inputs),
-            outputs=tuple(self._tensor(tensors[i]) for i in outputs),
+            outputs=tuple(replace(self._tensor(tensors[i]), by_data=i in by_data) for i in outputs),
             operators=tuple(used[i] for i in sorted(used)),
             signature_inputs=maps[0],
             signature_outputs=maps[1],

@@ -10,6 +10,9 @@ from lading_agent.nn.state import ContextState, GraphState
 
 _NOTHING = ModelFacts(size=0, error="the load failed")
 
+MOST_ELEMENT = 8
+"""Bytes of the largest element that is handed over."""
+
 PIECES = {
     "builders": "the list of builders",
     "builder-array": "the record of the list of builders",
@@ -367,6 +370,30 @@ def _buildable(p: Mapping[str, Any]) -> Step:
     def run(f: Frame) -> bool:
         assert f.facts is not None
         return not f.facts.error or f.fail(wild if f.facts.damage == "wild" else fail, f.facts.error)
+
+    return run
+
+
+@step("tensors", "dimensions", after=("graph",))
+def _tensors(p: Mapping[str, Any]) -> Step:
+    """Inputs and outputs can be handed over: at most ``dimensions`` dimensions, plain elements of at most 8 bytes, and
+    no output whose size is known only while the model runs."""
+    fail, most = p["fail"], p["dimensions"]
+
+    def run(f: Frame) -> bool:
+        assert f.facts is not None
+        for side, tensors in (("input", f.facts.inputs), ("output", f.facts.outputs)):
+            for index, tensor in enumerate(tensors):
+                why = ""
+                if len(tensor.shape) > most:
+                    why = f"{len(tensor.shape)} dimensions, this host hands over at most {most}"
+                elif not 0 < tensor.element_bytes <= MOST_ELEMENT:
+                    why = f"elements of type {tensor.dtype}, which this host cannot hand over"
+                elif tensor.by_data:
+                    why = "a size that is known only while the model runs"
+                if why:
+                    return f.fail(fail, f"{side} {index} '{tensor.name}' has {why}")
+        return True
 
     return run
 
