@@ -20,7 +20,7 @@ def where(size: int) -> bytes:
 
 
 def where_between(size: int) -> bytes:
-    """A sum over where it is true: data size a tensor in the middle only. Input ``[size] bool``, output ``[1, 1] f32``."""
+    """Data decide the size of a tensor in the middle only. Input ``[size] bool``, output ``[1, 1] f32``."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds, options, codes = schema.TensorType, schema.BuiltinOptions, schema.BuiltinOperator
