@@ -33,6 +33,7 @@ NOISE: Final = re.compile(
 """Lines that ssh says in good times, with the verbosity that we ask for."""
 
 _OFFENDING: Final = re.compile(r"Offending .*key.* in (\S+):(\d+)")
+_FOLLOWS: Final = re.compile(r"UNKNOWN port|stdio forwarding|kex_exchange_identification|Connection closed by remote")
 _DENIED: Final = re.compile(r"Permission denied \(([a-z,@.-]+)\)")
 
 
@@ -115,7 +116,7 @@ def failure(
 
 def _telling(said: Sequence[str]) -> str:
     """The line that says why a proxy failed: the last ones only say that it did."""
-    lines = [line for line in said if line.strip() and "UNKNOWN port" not in line and "stdio forwarding" not in line]
+    lines = [line for line in said if line.strip() and not _FOLLOWS.search(line)]
     return lines[-1][:300] if lines else ""
 
 
