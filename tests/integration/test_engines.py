@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lading.engines import ARCHITECTURES
+from lading.engines.installed import packages
+from tests.support import wat_guests as guests
+from tests.support.apps import write_app
 from tests.support.examples import ROOT
-from tests.support.wheels import FILE, Index, Tiny, served
+from tests.support.wheels import FILE, LICENCE, MEMBER, TEXT, Index, Tiny, served, zipped
 
 if TYPE_CHECKING:
     from tests.support.command import Done, Lading
@@ -100,3 +104,34 @@ def test_the_installed_packages_are_looked_at(lading: Lading, tiny: Tiny) -> Non
 )
 def test_wrong_use_is_said(lading: Lading, tiny: Tiny, words: tuple[str, ...], cause: str) -> None:
     assert cause in lading("engines", "fetch", *words, expect=2).err
+
+
+def test_an_app_runs_on_the_engines_that_it_asks_for_or_not_at_all(
+    lading: Lading, board: str, store: Path, tmp_path: Path
+) -> None:
+    """The installed library once more, as another version's: what asks for it needs it to be fetched."""
+    engine = next((f for f in packages() if f.name == "wasmtime"), None)
+    if engine is None or not engine.version.startswith("50.") or engine.architecture != "x86_64":
+        pytest.skip("the installed wasmtime is not one of those that the runner takes")
+    lading.env |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    library = engine.path.read_bytes()
+    wheel = zipped([(LICENCE, TEXT), (MEMBER, library)], zipfile.ZIP_STORED)
+    folder = lading.home / "config" / "lading" / "engines"
+    folder.mkdir(parents=True)
+    toml = (
+        Tiny(library, wheel).toml().replace("99.0.0", "50.99.0").replace(LICENCE.replace("99.0.0", "50.99.0"), LICENCE)
+    )
+    (folder / "wasmtime-50.99.0.toml").write_text(toml)
+    project = write_app(tmp_path / "app", guests.exits(7))
+    (project / "lading.toml").write_text((project / "lading.toml").read_text() + '\n[engines]\nwasmtime = "50.99.0"\n')
+    refused = lading("push", project, board, "--json", expect=1)
+    assert refused.json["devices"][0]["error"]["code"] == "engine-missing"
+    assert "lading engines fetch wasmtime==50.99.0" in refused.err
+    assert not list((store / "blobs" / "sha256").glob("*"))
+    carried = tmp_path / "carried"
+    carried.mkdir()
+    (carried / FILE.replace("99.0.0", "50.99.0")).write_bytes(wheel)
+    lading("engines", "fetch", "wasmtime==50.99.0", *ARCH, "--from", carried)
+    lading("push", project, board)
+    ran = lading("run", board, "--json", expect=7)
+    assert "wasmtime 50.99.0" in ran.json["metrics"]["runtime"]

@@ -73,6 +73,13 @@ def user_state_dir() -> Path:
     return Path(platformdirs.user_state_dir("lading", appauthor=False))
 
 
+def user_cache_dir() -> Path:
+    """The folder of what can be had again (``engines/``)."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("lading", appauthor=False))
+
+
 def shipped_dir(kind: str) -> Path:
     """The folder of the files that come with lading."""
     package = Path(__file__).resolve().parent

@@ -28,6 +28,7 @@
     │   │   ├── NoPython            no Python that could run the agent
     │   │   ├── EngineUnfit         no engine that fits its processor or system libraries
     │   │   └── HomeUnusable        its folder cannot be written, or nothing in it may be started
+    │   ├── EngineMissing           it lacks the engines that an app asks for
     │   ├── EngineFailed            engines were brought and do not work there
     │   ├── VersionMismatch         agent and client do not understand each other
     │   └── AgentFailed             the agent failed in a way of its own
@@ -256,6 +257,13 @@ class HomeUnusable(DeviceUnfit):
     """The agent's folder cannot be written, or nothing in it may be started."""
 
     code = "home-unusable"
+
+
+class EngineMissing(DeviceError):
+    """The device does not have the engines, or their versions, that an app asks for."""
+
+    run_status = 125
+    code = "engine-missing"
 
 
 class EngineFailed(DeviceError):

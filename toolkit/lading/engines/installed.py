@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lading.engines import cache
 from lading.engines.catalogue import NAMES, Engine, load_all
+from lading_agent.engines.fetched import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def cached(catalogue: Sequence[Engine] | None = None) -> list[Found]:
         if len(folder.name) != 64 or not folder.is_dir():
             continue
         engine, architecture = pinned.get(folder.name, (None, ""))
-        files = [path for path in sorted(folder.iterdir()) if path.name != cache.LICENCE]
+        files = [path for path in sorted(folder.iterdir()) if path.name not in (cache.LICENCE, RECORD)]
         path = files[0] if files else folder
         whole = len(files) == 1 and _digest(path) == folder.name and (folder / cache.LICENCE).is_file()
         state: State = "damaged" if not whole else "known" if engine else "unknown"

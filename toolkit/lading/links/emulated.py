@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lading import datafiles
 from lading.errors import DeviceUnreachable
 from lading.links.process import ProcessLink
 
@@ -39,7 +40,9 @@ def open_emulated(
     home = home.expanduser().absolute()
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _write_device(home / "device.json", {"target": dict(target), "profile": dict(profile), "emulated": True})
+        engines = datafiles.user_cache_dir() / "engines"
+        doc = {"target": dict(target), "profile": dict(profile), "emulated": True, "engines": str(engines)}
+        _write_device(home / "device.json", doc)
     except OSError as error:
         raise DeviceUnreachable(
             f"{description}: its folder {home} cannot be used: {error.strerror}",

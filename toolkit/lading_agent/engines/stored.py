@@ -167,6 +167,14 @@ class StoredEngines:
 
         return find
 
+    def other(self, name: str, version: str) -> EngineFile:
+        """An engine by its version, beside the default set.
+
+        Raises:
+            EngineMissing: it is not there.
+        """
+        return self._file(self._part(name, version))
+
     def record(self, parts: Mapping[str, Part]) -> None:
         """Write parts down and make them the default set. Their blobs are there."""
         make_dirs(self.folder)

@@ -107,6 +107,8 @@ class RunSpec:
     the directories opened for the guest."""
     module_digest: str = ""
     """``sha256:…`` of the module's file, where it is known: its compiled code is then kept and found by it."""
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the native runner's engines that the app asks for, by name; of others, whatever is there."""
     trace: Mapping[str, Any] = field(default_factory=dict)
     """Whether wasi-nn calls are told, and how: see :mod:`lading_agent.nn.observed`; empty: they are not."""
 
@@ -140,6 +142,7 @@ class RunSpec:
             golden=tuple(_golden(g) for g in doc["golden"]),
             names_dir=doc.get("names_dir", ""),
             module_digest=doc.get("module_digest", ""),
+            engines=dict(doc.get("engines", {})),
             trace=dict(doc.get("trace", {})),
         )
 

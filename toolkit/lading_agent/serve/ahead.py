@@ -39,7 +39,9 @@ def compile_ahead(served: Served, exchange: Exchange, bill: Bill, release: Relea
         ``state`` (``compiled``, ``present``, ``failed``, or ``off`` where code is not kept), ``bytes`` and ``ms``.
     """
     module = bill.variant(release.variant).module
-    spec = RunSpec(str(served.layout.blob(module.digest)), served.profile, module_digest=module.digest)
+    spec = RunSpec(
+        str(served.layout.blob(module.digest)), served.profile, module_digest=module.digest, engines=bill.engines
+    )
     words = served.runner.compile(spec) if isinstance(served.runner, Compiler) else None
     if words is None:
         return {"state": "off"}

@@ -12,7 +12,7 @@ from lading_agent.serve import confirm, verify
 from lading_agent.serve.ahead import compile_ahead
 from lading_agent.serve.device import FEATURES, Served
 from lading_agent.serve.receiving import Missing, receive
-from lading_agent.serve.specs import refuse_too_large
+from lading_agent.serve.specs import refuse_missing_engines, refuse_too_large
 from lading_agent.store import collect, install, space
 from lading_agent.store.blobs import missing
 from lading_agent.store.durable import remove_tree
@@ -47,6 +47,7 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
             'use runtime = "lading" in lading.toml, or another device',
         )
     refuse_too_large(served, bill, variant)
+    refuse_missing_engines(served, bill)
     if within_s is not None:
         confirm.refuse_without_previous(served, bill.app.name)
     job = _Push(served, exchange, bill, bill_bytes, variant)

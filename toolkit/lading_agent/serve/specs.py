@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple, runtime_checkable
 
 from lading_agent.bill import Bill, BillError, Golden, Tensor, VariantModel
 from lading_agent.errors import AgentError
+from lading_agent.runs.choose import missing_remedy
 from lading_agent.runs.spec import DirSpec, GoldenSpec, Limits, ModelSpec, RunSpec, TensorFile
 
 if TYPE_CHECKING:
@@ -48,6 +49,33 @@ def refuse_too_large(served: Served, bill: Bill, variant: str) -> None:
                 )
 
 
+@runtime_checkable
+class Versions(Protocol):
+    """A :data:`~lading_agent.runs.launch.RunnerCommand` that has engines of several versions."""
+
+    def lacking(self, spec: RunSpec) -> str:
+        """Why the versions that a run asks for are not to be had; empty when they are, or none matter."""
+        ...
+
+
+def refuse_missing_engines(served: Served, bill: Bill) -> None:
+    """Refuse an app that asks for engines which are not here, before anything is sent.
+
+    Raises:
+        AgentError: ``engine-missing``.
+    """
+    if bill.engines and isinstance(served.runner, Versions):
+        spec = RunSpec("", served.profile, engines=bill.engines, backend=_backend(served.profile))
+        why = served.runner.lacking(spec)
+        if why:
+            raise AgentError(
+                "engine-missing",
+                f"{bill.app.name} asks for engines that the device does not have: {why}",
+                missing_remedy(bill.engines),
+                {"engines": dict(bill.engines)},
+            )
+
+
 def run_spec(
     served: Served,
     bill: Bill,
@@ -78,6 +106,7 @@ def run_spec(
         module=str(served.layout.blob(variant.module.digest)),
         module_digest=variant.module.digest,
         personality=served.profile,
+        engines=bill.engines,
         args=tuple(bill.app.args if args is None else args),
         env={**bill.app.env, **_from_device(bill), **(env or {})},
         dirs=tuple(dirs),
@@ -93,6 +122,7 @@ def golden_spec(served: Served, bill: Bill, variant_id: str) -> RunSpec:
     return RunSpec(
         module="",
         personality=served.profile,
+        engines=bill.engines,
         models=_models(served, bill, bill.variant(variant_id).models),
         limits=limits_of(served, bill),
         threads=bill.app.threads,

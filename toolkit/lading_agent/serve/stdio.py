@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
+from lading_agent.engines.fetched import fetched
 from lading_agent.engines.stored import StoredEngines
 from lading_agent.errors import AgentError
 from lading_agent.keep.surroundings import Surroundings
-from lading_agent.runs.choose import Chooser, installed_packages
+from lading_agent.runs.choose import Chooser, Others, installed_packages
 from lading_agent.serve.device import Served, read_device
 from lading_agent.serve.server import Server
 from lading_agent.store.layout import Layout
 from lading_agent.store.steps import OnStep, Steps
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lading_agent.runs.launch import RunnerCommand
 
 
@@ -70,16 +70,20 @@ def open_served(
         doc["target"],
         doc["profile"],
         Steps(on_step),
-        runner if runner is not None else _chooser(layout),
+        runner if runner is not None else _chooser(layout, doc),
         emulated=doc.get("emulated") is True,
         device_file=device,
         surroundings=surroundings if surroundings is not None else Surroundings(),
     )
 
 
-def _chooser(layout: Layout) -> Chooser:
+def _chooser(layout: Layout, doc: Mapping[str, Any]) -> Chooser:
     """A device's own engines come first; those of installed packages serve where it has none."""
-    return Chooser(cache=layout.cache, finders=(StoredEngines(layout).finder(), installed_packages()))
+    stored = StoredEngines(layout)
+    others: List[Others] = [stored.other]
+    if isinstance(doc.get("engines"), str):  # an emulated device: what was fetched on this machine is to be had as well
+        others.append(fetched(Path(doc["engines"])))
+    return Chooser(cache=layout.cache, finders=(stored.finder(), installed_packages()), others=others)
 
 
 def _take_over() -> tuple[int, int]:
