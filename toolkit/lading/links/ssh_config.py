@@ -26,7 +26,7 @@ DEFAULT_PORT: Final = 22
 DEEPEST: Final = 16
 LARGEST: Final = 1024 * 1024
 COLLECTED: Final = frozenset({"identityfile", "certificatefile"})
-RAW: Final = frozenset({"proxycommand"})
+RAW: Final = frozenset({"proxycommand", "proxyjump"})
 """Settings whose value is the rest of the line as it stands."""
 TO_OPENSSH: Final = "use ssh+openssh:// in place of ssh://: the system's own ssh follows it"
 
@@ -317,7 +317,7 @@ def _destination(found: _Search, user: str | None, port: int | None, places: Pla
         identities_named=bool(files),
         identities_only=(first("identitiesonly") or "no").lower() in {"yes", "true"},
         identity_agent=_agent(first("identityagent"), path),
-        jumps=tuple(j.strip() for j in jump.split(",")) if jump and jump.lower() != "none" else (),
+        jumps=tuple(j.strip() for j in jump.split(",") if j.strip()) if jump and jump.lower() != "none" else (),
         proxy_command=_tokens(command, tokens, "ProxyCommand") if command and command.lower() != "none" else None,
         known_hosts=tuple(
             path(name, "UserKnownHostsFile") for name in [*users_files, *systems_files] if name.lower() != "none"
