@@ -1,30 +1,40 @@
-"""``python -m scripts.soaks [NAME…] [--part N/M]``: one JSON document on standard output."""
+"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized]``: one JSON document on standard output."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scripts.soaks import check
+from scripts.soaks import check, native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOAKS: dict[str, Callable[[int, int], dict[str, Any]]] = {"check": check.soak, "check-recorded": check.soak_recorded}
+SOAKS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "check": check.soak,
+    "check-recorded": check.soak_recorded,
+    "native": native.soak,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"of: {', '.join(SOAKS)}; all without a name")
     parser.add_argument("--part", default="0/1", metavar="N/M", help="the N-th of M parts")
+    parser.add_argument("--sanitized", action="store_true", help="native: with a build that has sanitizers")
     options = parser.parse_args()
     unknown = [name for name in options.name if name not in SOAKS]
     if unknown:
         parser.error(f"there is no {unknown[0]}: {', '.join(SOAKS)}")
     part, parts = map(int, options.part.split("/"))
-    figures = {name: SOAKS[name](part, parts) for name in options.name or SOAKS}
+    soaks: dict[str, Callable[[int, int], dict[str, Any]]] = {
+        **SOAKS,
+        "native": partial(native.soak, with_sanitizers=options.sanitized),
+    }
+    figures = {name: soaks[name](part, parts) for name in options.name or SOAKS}
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return int(any(f["failures"] for f in figures.values()))
 
