@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from dataclasses import dataclass, field
@@ -19,6 +20,21 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 class LocalCommand(ProcessLink):
     """A command as a link."""
+
+    def errors(self) -> bytes:
+        """The end of its standard error."""
+        return bytes(self._complaint)
+
+    def abandon(self) -> None:
+        """Let go of it at once."""
+        self._process.kill()
+        self.close()
+
+    def end_input(self) -> None:
+        """Nothing more is written."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def exit_status(self, timeout_s: float = 10.0) -> int | None:
         """Its exit status, waited for; None while it runs."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 OLDEST_PYTHON: Final = (3, 9)
 SLACK_BYTES: Final = 8 * 1024 * 1024
 """What files of the agent's own and the check take beside what is brought."""
+NOTHING_BYTES: Final = 64 * 1024
+"""With less free space than this nothing can be tried."""
 ENOSPC_TEXTS: Final = ("no space left", "disk quota", "quota exceeded")
 READ_ONLY_TEXT: Final = "read-only file system"
 
@@ -48,7 +50,9 @@ def check_home(look: Look, where: str) -> None:
     details = {"home": look.home, "folder": look.below}
     if look.write is not None:
         low = look.write.lower()
-        if any(text in low for text in ENOSPC_TEXTS):
+        free = (look.facts.get("storage") or {}).get("free_bytes")
+        # dash calls a full file system an "I/O error".
+        if any(text in low for text in ENOSPC_TEXTS) or (isinstance(free, int) and free < NOTHING_BYTES):
             raise NoSpace(
                 f"{where} has no space left below {look.below}: {look.write}",
                 remedy="remove files on the device, or give a home on another file system: ?home=/path",
@@ -79,7 +83,9 @@ def engine_reasons(look: Look) -> list[str]:
     try:
         wanted = minimums(look.architecture)
     except LadingError as error:
-        return [error.message if look.architecture else "its processor is not one that lading knows"]
+        return [
+            f"{error.message}: {error.remedy}" if look.architecture else "its processor is not one that lading knows"
+        ]
     return fits(wanted, look.facts)
 
 

@@ -106,7 +106,7 @@ def listen(link: CommandLink) -> Started:
             break
     said = seen.decode("utf-8", "replace")
     complaint = link.complaint()
-    link.close()
+    link.abandon() if chunk else link.close()
     return Started(None, f"{said}\n{complaint}".strip(), answers(said))
 
 
