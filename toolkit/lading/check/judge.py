@@ -90,14 +90,15 @@ class _Judge:
         if silent is not None:
             return self._refused(silent)
         played = replay(self._trace, personality, loading.unlinked(module, personality))
+        if played.first is None:
+            too_large = models.too_large(self._trace, place.memory_bytes, self._whose())
+            if too_large is not None:
+                return self._diverged(too_large, played, personality, known_by="inferred")
         outgrown = loading.outgrown(self._trace, place.memory_bytes, self._whose(), played.first)
         if outgrown is not None:
             return self._make("unknown", reason=outgrown.reason, remedy=outgrown.remedy, warnings=played.warnings)
         if played.first is not None:
             return self._diverged(played.first, played, personality)
-        too_large = models.too_large(self._trace, place.memory_bytes, self._whose())
-        if too_large is not None:
-            return self._diverged(too_large, played, personality, known_by="inferred")
         return self._all_succeed(played)
 
     def _whose(self) -> str:
