@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -312,11 +313,19 @@ def test_what_a_killed_runner_left_is_taken_away(keeper: Keeper, spec: RunSpec, 
 
 
 def test_loaded_code_is_interrupted_when_its_time_is_over(keeper: Keeper, module: Path, spec: RunSpec) -> None:
+    """By the runner itself: nobody watches it here."""
     module.write_bytes(wat_guests.spins())
-    limited = replace(spec, limits=Limits(time_s=0.3))
-    for expected in ("compiled", "loaded"):
-        result = run(limited, command=keeper).result
-        assert (result.kind, result.status, result.metrics["code"]) == ("time-limit", 125, expected)
+    keeper.compile(module)
+    limited = replace(spec, limits=Limits(time_s=0.2))
+    told = module.with_name("report")
+    with told.open("wb") as report, tempfile.TemporaryFile() as document:
+        document.write(limited.encode())
+        document.seek(0)
+        fds = (document.fileno(), report.fileno())
+        argv = [*keeper(limited), "--spec", str(fds[0]), "--report", str(fds[1])]
+        subprocess.run(argv, pass_fds=fds, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    metric, end = map(json.loads, told.read_bytes().splitlines())
+    assert (metric["code"], end["kind"], end["status"]) == ("loaded", "time-limit", 125)
 
 
 def test_a_stuck_interpreter_is_ended_with_loaded_code_too(keeper: Keeper, module: Path, spec: RunSpec) -> None:
