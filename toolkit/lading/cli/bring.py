@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from lading.bootstrap.stages import Stage
     from lading.client import PushResult
 
 
@@ -57,6 +58,7 @@ class _Shown(Watcher):
     def __init__(self, screen: Screen, bars: Bars, *, many: bool, tensors: bool) -> None:
         self._screen, self._bars, self._many, self._tensors = screen, bars, many, tensors
         self._outputs: dict[str, GuestOutput] = {}
+        self._told: dict[str, str] = {}
 
     def output(self, device: str) -> GuestOutput:
         """The output of one device's run."""
@@ -68,6 +70,13 @@ class _Shown(Watcher):
     def stage(self, device: str, text: str) -> None:
         if not self._screen.as_json:
             self._screen.note(f"{device}: {text}")
+
+    def bringing(self, device: str, stage: Stage) -> None:
+        if stage.total:
+            self._bars.update(f"{device}: {stage.text}", stage.done, stage.total)
+        if self._told.get(device) != stage.text:
+            self._told[device] = stage.text
+            self.stage(device, stage.text)
 
     def pushed(self, device: str, push: PushResult) -> None:
         if not self._screen.as_json:
