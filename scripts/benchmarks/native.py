@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits"
-ROUNDS = {"tiny": 5000, "middling": 300}
-REPEATS = 7
+ROUNDS = {"tiny": 5000, "middling": 150}
+REPEATS = 11
 TARGETS = {
     "digits_f32_cycle_us": 2.5,
     "few_milliseconds_ratio": 1.02,

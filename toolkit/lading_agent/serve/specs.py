@@ -10,6 +10,7 @@ from lading_agent.bill import Bill, BillError, Golden, Tensor, VariantModel
 from lading_agent.errors import AgentError
 from lading_agent.runs.choose import missing_remedy
 from lading_agent.runs.spec import DirSpec, GoldenSpec, Limits, ModelSpec, RunSpec, TensorFile
+from lading_agent.serve.environment import from_device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +109,7 @@ def run_spec(
         personality=served.profile,
         engines=bill.engines,
         args=tuple(bill.app.args if args is None else args),
-        env={**bill.app.env, **_from_device(bill), **(env or {})},
+        env={**bill.app.env, **from_device(bill, os.environ), **(env or {})},
         dirs=tuple(dirs),
         models=_models(served, bill, variant.models),
         limits=limits_of(served, bill),
@@ -164,19 +165,6 @@ def _golden(served: Served, golden: Golden) -> GoldenSpec:
         atol=golden.atol,
         rtol=golden.rtol,
     )
-
-
-def _from_device(bill: Bill) -> Dict[str, str]:
-    values: Dict[str, str] = {}
-    for name in bill.app.env_from_device:
-        if name not in os.environ:
-            raise AgentError(
-                "device",
-                f"{bill.app.name} wants the variable {name} from the device, which has none of that name",
-                f"set {name} in the environment of the device's agent",
-            )
-        values[name] = os.environ[name]
-    return values
 
 
 def _backend(profile: Mapping[str, Any]) -> str:
