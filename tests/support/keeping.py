@@ -66,6 +66,12 @@ class Board:
         """Every process that the agent left behind and that is still there."""
         return sorted(pid for pid, words in _commands() if str(self.home).encode() in words)
 
+    def kill_all_but(self, spared: int) -> None:
+        """End what was left behind by force, and leave one process alone."""
+        for pid in set(self.processes()) - {spared}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def kill_all(self) -> None:
         """What a power cut does."""
         for pid in self.processes():

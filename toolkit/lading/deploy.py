@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lading.errors import LadingError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lading.bootstrap.stages import Stage
@@ -52,6 +52,8 @@ class DeployOptions:
     """Hold the app against the device's firmware profile first, and send nothing that will not work there."""
     allow_unknown: bool = False
     """Send also what the check knows nothing of."""
+    confirm_within_s: float | None = None
+    """The device goes back by itself unless the release is confirmed within so many seconds."""
 
 
 class Watcher:
@@ -131,6 +133,8 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
                 force=options.force,
                 keep=options.keep,
                 dry_run=options.dry_run,
+                confirm_within_s=options.confirm_within_s,
+                on_event=lambda event, members: _warned(watcher, name, event, members),
                 progress=lambda done, total: watcher.progress(name, done, total),
             )
             watcher.pushed(name, push)
@@ -142,3 +146,9 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
             return Deployed(name, push, run, None, verdict is not None, verdict, session.round_trips)
     except LadingError as error:
         return Deployed(name, push, None, error, verdict is not None, verdict)
+
+
+def _warned(watcher: Watcher, device: str, event: str, members: Mapping[str, object]) -> None:
+    """What the device warns of while it takes a release."""
+    if event == "log" and members.get("level") in ("warning", "error"):
+        watcher.stage(device, str(members.get("text", "")))

@@ -17,6 +17,7 @@ from lading.cli.invocation import INVOCATION, completed, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
     check,
+    confirm,
     conformance,
     deploy,
     device,
@@ -28,6 +29,7 @@ from lading.cli.verbs import (
     import_,
     init,
     inspect,
+    logs,
     pack,
     probe,
     profiles,
@@ -36,7 +38,9 @@ from lading.cli.verbs import (
     remove,
     rollback,
     run,
+    service,
     status,
+    stop,
     targets,
     trace,
 )
@@ -77,6 +81,11 @@ def _lading(
 GOLDEN = typer.Typer(no_args_is_help=True, help="Golden vectors: inputs with the outputs that a device must give.")
 GOLDEN.command("record", cls=Verb, epilog=golden.EPILOG)(golden.record)
 
+SERVICE = typer.Typer(no_args_is_help=True, help="An app's current release starts with the device, and stays up.")
+SERVICE.command("enable", cls=Verb, epilog=service.ENABLE_EPILOG)(service.enable)
+SERVICE.command("disable", cls=Verb, epilog=service.DISABLE_EPILOG)(service.disable)
+SERVICE.command("status", cls=Verb, epilog=service.STATUS_EPILOG)(service.status)
+
 TARGETS = typer.Typer(help="Kinds of boards: processor, memory, storage, how each is reached. Alone: the list of them.")
 TARGETS.command("list", cls=Verb, epilog=targets.LIST_EPILOG)(targets.list_)
 TARGETS.command("show", cls=Verb, epilog=targets.SHOW_EPILOG)(targets.show)
@@ -108,6 +117,10 @@ APP.add_typer(DEVICES, name="device", rich_help_panel=DEVICE)
 APP.command("deploy", cls=Verb, rich_help_panel=DEVICE, epilog=deploy.EPILOG)(deploy.deploy)
 APP.command("push", cls=Verb, rich_help_panel=DEVICE, epilog=push.EPILOG)(push.push)
 APP.command("run", cls=Verb, rich_help_panel=DEVICE, epilog=run.EPILOG)(run.run)
+APP.command("logs", cls=Verb, rich_help_panel=DEVICE, epilog=logs.EPILOG)(logs.logs)
+APP.command("stop", cls=Verb, rich_help_panel=DEVICE, epilog=stop.EPILOG)(stop.stop)
+APP.add_typer(SERVICE, name="service", rich_help_panel=DEVICE)
+APP.command("confirm", cls=Verb, rich_help_panel=DEVICE, epilog=confirm.EPILOG)(confirm.confirm)
 APP.command("fetch", cls=Verb, rich_help_panel=DEVICE, epilog=fetch.EPILOG)(fetch.fetch)
 APP.command("status", cls=Verb, rich_help_panel=DEVICE, epilog=status.EPILOG)(status.status)
 APP.command("releases", cls=Verb, rich_help_panel=DEVICE, epilog=releases.EPILOG)(releases.releases)

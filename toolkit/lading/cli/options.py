@@ -21,6 +21,12 @@ AppArgument = Annotated[
     str | None, typer.Argument(metavar="APP", help="The app; may be left out when the device holds one.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+ConfirmWithin = Annotated[
+    str | None,
+    typer.Option(
+        metavar="S", help="Unless `lading confirm` comes within this time (60s, 5m), the device goes back by itself."
+    ),
+]
 ProjectArgument = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="A folder with lading.toml, or a .lading bundle.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lading.cli.keeping_answer import pending_line
 from lading.cli.screen import counted
 from lading.units import format_size
 
@@ -26,6 +27,7 @@ def push_document(result: PushResult) -> dict[str, Any]:
         "present_bytes": result.present_bytes,
         "golden": result.golden,
         "smoke": result.smoke,
+        "pending": result.pending,
         "code": result.code,
         "dry_run": result.dry_run,
     }
@@ -57,3 +59,5 @@ def say_push(screen: Screen, result: PushResult, prefix: str = "") -> None:
     else:
         before = f" (before: {result.previous})" if result.previous else ""
         screen.note(f"{prefix}{result.app} {result.release} is current{before}", style="bold green")
+    if result.pending:
+        screen.note(f"{prefix}{pending_line(result.pending)}", style="yellow")

@@ -129,6 +129,7 @@ class _Loop:
                 self._became(RUNNING)
                 result = guest.run(self._served, held, self._log, lambda: self._stop() or self._changed(release))
         ran_s = time.monotonic() - begin
+        self._log.flush()
         if self._stop():
             self._note(release, result, ran_s)
         elif result.kind == "stopped" and self._changed(release):

@@ -135,17 +135,17 @@ def told(served: Served, app: str, *, briefly: bool = False) -> Dict[str, Any]:
 
 def _way(served: Served, how: Optional[str] = None) -> Boot:
     way, why = boot.find(served.surroundings.environment, served.layout.home)
+    if how is not None and (way is None or way.how != how):
+        raise AgentError(
+            "no-service",
+            f"the service was enabled with {how}, which the device has no more ({why or f'it has {way and way.how}'})",
+            f"bring {how} back, then disable it",
+        )
     if way is None:
         raise AgentError(
             "no-service",
             f"the device can start nothing by itself: {why}",
             "run it detached (lading run --detach), or give the device systemd or cron",
-        )
-    if how is not None and way.how != how:
-        raise AgentError(
-            "no-service",
-            f"the service was enabled with {how}, which the device has no more ({why or way.how})",
-            f"bring {how} back, then disable it",
         )
     return way
 

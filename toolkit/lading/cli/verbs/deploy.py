@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.options import DevicesArgument, DryRun, Json, ProjectArgument
+from lading.cli.options import ConfirmWithin, DevicesArgument, DryRun, Json, ProjectArgument, parse_time
 from lading.deploy import DeployOptions
 
 EPILOG = "Example:  lading deploy examples/digits emulated://raspberry-pi-4b"
@@ -27,6 +27,7 @@ def deploy(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="Deploy also where the check does not know whether it works.")
     ] = False,
+    confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Answer:
@@ -39,6 +40,12 @@ def deploy(
     from lading.cli.bring import bring
 
     options = DeployOptions(
-        run=not no_run, force=force, keep=keep, dry_run=dry_run, check=True, allow_unknown=allow_unknown
+        run=not no_run,
+        force=force,
+        keep=keep,
+        dry_run=dry_run,
+        check=True,
+        allow_unknown=allow_unknown,
+        confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
     return bring(project, devices, options, tensors=tensors, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.options import DevicesArgument, DryRun, Json, ProjectArgument
+from lading.cli.options import ConfirmWithin, DevicesArgument, DryRun, Json, ProjectArgument, parse_time
 from lading.deploy import DeployOptions
 
 EPILOG = "Example:  lading push dist/digits-1.0.0.lading emulated://raspberry-pi-4b"
@@ -22,6 +22,7 @@ def push(
         int | None,
         typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
+    confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Answer:
@@ -32,4 +33,11 @@ def push(
     """
     from lading.cli.bring import bring
 
-    return bring(project, devices, DeployOptions(run=False, force=force, keep=keep, dry_run=dry_run), as_json=as_json)
+    options = DeployOptions(
+        run=False,
+        force=force,
+        keep=keep,
+        dry_run=dry_run,
+        confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
+    )
+    return bring(project, devices, options, as_json=as_json)

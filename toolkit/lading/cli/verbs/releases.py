@@ -48,5 +48,12 @@ def releases(
             for entry in listing["releases"]
         ]
         screen.table(["release", "", "", "installed", "size"], rows, title=listing["app"], right=["size"])
+        if pending := listing.get("pending"):
+            from lading.cli.keeping_answer import pending_line
+
+            screen.say(f"{pending['release']} {pending_line(pending)}", style="yellow")
+        last = (listing["history"] or [{}])[-1]
+        if last.get("action") == "revert":
+            screen.say(f"the device went back to {last['release']} by itself: {last.get('why', '')}", style="yellow")
 
     return Answer({"device": str(found), **listing}, render)

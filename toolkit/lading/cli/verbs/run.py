@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,10 +27,15 @@ def run(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=1024, help="Interpreter threads; 0 means all cores.")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it to the device, which keeps its output: see `lading logs`.")
+    ] = False,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:
     """Run an app's current release; its output comes as it is made, its exit status is ours.
+
+    With --detach it goes on when this command has ended; the exit status then says whether it began.
 
     What follows -- replaces the arguments that lading.toml gives.
 
@@ -40,23 +45,26 @@ def run(
     from lading.cli.run_answer import run_document, say_end, say_figures
     from lading.client import connect
     from lading.devices import resolve
+    from lading.errors import UsageError
 
     screen = Screen(as_json=as_json)
     words = INVOCATION.guest_args
     output = GuestOutput(screen, tensors=tensors)
+    wanted: dict[str, Any] = {
+        "args": None if words is None else [guest_text(word, "the argument") for word in words],
+        "env": guest_variables(env),
+        "release": release,
+        "timeout_s": parse_time(timeout, "--timeout") if timeout else None,
+        "memory_bytes": parse_size(max_memory, "--max-memory") if max_memory else None,
+        "threads": threads,
+    }
+    if detach and tensors:
+        raise UsageError("a detached run shows no tensors", remedy="leave out --tensors or --detach")
     found = resolve(device)
     with connect(found) as session:
-        result = session.run(
-            app,
-            args=None if words is None else [guest_text(word, "the argument") for word in words],
-            env=guest_variables(env),
-            release=release,
-            stdin=standard_input(),
-            on_event=output.take,
-            timeout_s=parse_time(timeout, "--timeout") if timeout else None,
-            memory_bytes=parse_size(max_memory, "--max-memory") if max_memory else None,
-            threads=threads,
-        )
+        if detach:
+            return _detached(str(found), session.run_detached(app, **wanted))
+        result = session.run(app, **wanted, stdin=standard_input(), on_event=output.take)
     output.close()
     document = {
         "device": str(found),
@@ -70,3 +78,9 @@ def run(
         say_figures(shown, result.metrics)
 
     return Answer(document, render, status=result.status)
+
+
+def _detached(device: str, run: dict[str, Any]) -> Answer:
+    from lading.cli.keeping_answer import say_detached
+
+    return Answer({"device": device, **run}, lambda shown: say_detached(shown, run, device))

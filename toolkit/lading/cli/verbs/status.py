@@ -42,7 +42,21 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
         ]
         if rows:
             screen.table(["app", "current", "previous", "releases", "state"], rows, right=["releases", "state"])
+            for name, entry in state["apps"].items():
+                _say_kept(screen, name, entry)
         else:
             screen.say("no apps: `lading deploy PROJECT DEVICE` brings one")
 
     return Answer(document, render)
+
+
+def _say_kept(screen: Screen, name: str, entry: dict[str, Any]) -> None:
+    """What of an app goes on without a connection."""
+    from lading.cli.keeping_answer import pending_line, service_line
+
+    if pending := entry.get("pending"):
+        screen.say(f"{name}: {pending['release']} {pending_line(pending)}", style="yellow")
+    if (service := entry.get("service")) and service["enabled"]:
+        screen.say(f"{name}: service {service_line(service)}")
+    for run in entry.get("runs", ()):
+        screen.say(f"{name}: run {run['run']} of {run['release']} since {run['since']} (process {run['pid']})")
