@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TARGETS = sorted(path.stem for path in (ROOT / "targets").glob("*.toml"))
+ENGINES = sorted(path.stem for path in (ROOT / "engines").glob("*.toml"))
 PROFILES = sorted(path.stem for path in (ROOT / "firmware_profiles").glob("*.toml"))
 
 LOOK = """
 import importlib.metadata, importlib.resources, json, sys
 import lading, lading_agent
-from lading import profiles, targets
+from lading import engines, profiles, targets
 from lading.client.zipapp import build_agent
 found = {
     "files": [lading.__file__, lading_agent.__file__],
@@ -30,6 +31,8 @@ found = {
     "agent": len(build_agent()),
     "targets": {name: targets.find("target:" + name).resolved() for name in targets.ids()},
     "profiles": {name: profiles.find(name).resolved() for name in profiles.ids()},
+    "engines": {e.path.stem: e.wheel("aarch64").file for e in engines.load_all()},
+    "runners": {a: engines.runner_binary(a).size for a in engines.ARCHITECTURES},
     "typed": [importlib.resources.files(name).joinpath("py.typed").is_file() for name in ("lading", "lading_agent")],
 }
 json.dump(found, sys.stdout, default=str)
@@ -79,6 +82,8 @@ def test_every_target_and_firmware_profile_loads_from_the_installed_wheel(instal
     assert found["agent"] > 10_000, "the agent for devices is made of what is installed"
     assert sorted(found["targets"]) == TARGETS
     assert sorted(found["profiles"]) == PROFILES
+    assert sorted(found["engines"]) == ENGINES
+    assert all(size > 50_000 for size in found["runners"].values())
     assert "raspberry-pi-4b" in found["targets"]
     assert "lading-litert" in found["profiles"]
     for name, target in found["targets"].items():
@@ -96,7 +101,7 @@ def test_the_wheel_holds_both_packages_the_runner_and_nothing_that_is_ours_alone
     for name in TARGETS:
         assert f"lading/data/targets/{name}.toml" in names
     assert {"lading/py.typed", "lading_agent/py.typed", "lading_agent/__main__.py"} <= set(names)
-    runners = {"lading_runner/bin/lading-runner-x86_64", "lading_runner/bin/lading-runner-aarch64"}
+    runners = {f"lading_runner/bin/{n}" for n in ("lading-runner-x86_64", "lading-runner-aarch64", "symbols.json")}
     assert {name for name in names if name.startswith("lading_runner/")} == runners
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not [name for name in names if "test" in name.split("/")[-1] or "__pycache__" in name]
