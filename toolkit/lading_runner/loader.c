@@ -19,6 +19,14 @@ static bool all_within(struct reader *r, int64_t table, int number, int32_t lowe
     return true;
 }
 
+static bool listed(struct reader *r, int64_t graph, int number, uint32_t tensor) {
+    struct vector found = ints(r, graph, number);
+    for (int64_t i = 0; i < found.count; i++)
+        if ((uint32_t)int_in(r, found, i) == tensor)
+            return true;
+    return false;
+}
+
 /* The interpreter runs tensors of types and ranks that the loader does not know; inputs and outputs are another matter. */
 static void hide_form(struct reader *r, int64_t tensor, struct facts *facts) {
     int64_t type = place(r, tensor, TENSOR_TYPE);
@@ -68,12 +76,15 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
             return "a signature has a graph that is not there";
         if (!place(r, signature, 2))
             return "a signature has no name";
-        int64_t tensors_ = tables(r, table_in(r, graphs, graph), GRAPH_TENSORS).count;
+        int64_t its = table_in(r, graphs, graph), tensors_ = tables(r, its, GRAPH_TENSORS).count;
         for (int number = 0; number < 2; number++) {
             struct vector entries = tables(r, signature, number);
             for (int64_t i = 0; i < entries.count; i++) {
-                if (field_u32(r, table_in(r, entries, i), 1, 0) >= tensors_)
+                uint32_t tensor = field_u32(r, table_in(r, entries, i), 1, 0);
+                if (tensor >= tensors_)
                     return "a signature has a tensor that is not there";
+                if (!listed(r, its, number ? GRAPH_OUTPUTS : GRAPH_INPUTS, tensor))
+                    return "a signature has a tensor that is no input or output of its graph";
                 if (!place(r, table_in(r, entries, i), 0))
                     return "a signature has a tensor without a name";
             }
@@ -82,8 +93,10 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
     struct vector metadata = tables(r, root, MODEL_METADATA);
     for (int64_t i = 0; i < metadata.count; i++) {
         int64_t entry = table_in(r, metadata, i);
-        if (!place(r, entry, 0) || field_u32(r, entry, 1, 0) >= buffers.count)
-            return "metadata without a name or a buffer";
+        if (!place(r, entry, 0) || field_u32(r, entry, 1, 0) >= buffers.count) {
+            hide(facts, metadata.at - 4, 4); /* the interpreter passes over it */
+            break;
+        }
     }
     for (int64_t i = 0; i < buffers.count; i++) {
         int64_t buffer = table_in(r, buffers, i), at = place(r, buffer, 1), length = place(r, buffer, 2);
