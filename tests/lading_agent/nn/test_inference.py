@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from lading_agent.runs.spec import ModelSpec
-from tests.support.script_guest import MODELS, SIZE, Script, model
+from tests.support.script_guest import MODELS, SIX, SIZE, Script, model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,3 +265,17 @@ def test_figures_are_reported(tmp_path: Path, litert: dict[str, Any]) -> None:
         assert metric[key] > 0
     assert "wasmtime" in metric["runtime"]
     assert "ai-edge-litert" in metric["runtime"]
+
+
+def test_an_output_that_data_left_empty_has_no_bytes(tmp_path: Path) -> None:
+    from lading import profiles
+    from tests.support.dynamic_models import where
+
+    script = Script(functions=SIX)
+    script.load(where(16))
+    script.init()
+    script.call("compute", 0)
+    _, written = script.output(8)
+    ran = script.run(tmp_path, profiles.find("wasmedge-0.17").resolved())
+    assert ran.errnos == [0] * 4
+    assert ran.u32(written) == 0

@@ -117,7 +117,10 @@ class Inference:
 
     def output_bytes(self, index: int) -> int:
         """Bytes of an output now."""
-        return int(self.outputs[index]().nbytes)
+        try:
+            return int(self.outputs[index]().nbytes)
+        except ValueError:  # one that data left without elements has no memory to look at
+            return 0
 
 
 def state_pairs(facts: ModelFacts, state: Mapping[str, str]) -> List[Tuple[int, int]]:
