@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-FIGURES = ("inference", "startup", "transfer", "redeploy", "native")
+FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial")
 
 
 def main(wanted: list[str]) -> int:

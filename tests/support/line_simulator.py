@@ -1,7 +1,8 @@
 """A serial line between two pseudo terminals, as a program: paced both ways, with whatever goes wrong on real ones.
 
     python -m tests.support.line_simulator [--baud N] [--bit-errors P] [--lost P] [--repeated P] [--bursts P]
-        [--fifo N --stall-every S --stall-for S] [--latency S] [--kernel-messages S] [--follow-speed] [--seed N]
+        [--fifo N --stall-every S --stall-for S] [--latency S] [--kernel-messages S] [--follow-speed] [--fastest N]
+        [--seed N]
 
 It prints one JSON line with the two terminals, ``computer`` and ``device``, and works until its input ends. On its
 input it takes commands, a line each: ``cut`` (nothing passes any more), ``cut-after N`` (octets towards the device),
@@ -136,6 +137,7 @@ def main() -> int:
     parser.add_argument("--follow-speed", action="store_true", help="the terminals' own speeds count; two: garbage")
     for name in ("bit-errors", "lost", "repeated", "bursts", "stall-every", "stall-for", "latency", "kernel-messages"):
         parser.add_argument(f"--{name}", type=float, default=0.0)
+    parser.add_argument("--fastest", type=int, default=0, help="above this speed all is garbage")
     parser.add_argument("--fifo", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -164,7 +166,7 @@ def main() -> int:
         rate, garbled = float(options.baud) / 10, False
         if options.follow_speed:
             mine, other = speed(computer_slave), speed(device_slave)
-            rate, garbled = min(mine, other) / 10, mine != other
+            rate, garbled = min(mine, other) / 10, mine != other or 0 < options.fastest < max(mine, other)
         for direction in (there, back):
             direction.take(rate, now - before, now, garbled=garbled)
             direction.give(now)

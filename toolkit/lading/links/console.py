@@ -1,8 +1,8 @@
 """A console as text: finding out what is at the other end of a line, logging in, leaving it as it was found.
 
 Whoever connects to a UART may land anywhere: at a login prompt, in a shell, amid boot messages, in a boot loader, in a
-pager, on a line that an agent left raw. Nothing is typed before the line was listened to, and nothing at all to a boot
-loader.
+pager, on a line that an agent left raw. Nothing is typed before the line was listened to, and to a boot loader no more
+than the line end that made it show itself.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from lading_agent.line.stream import Port
 
 LOGIN: Final = re.compile(rb"(?:^|[\r\n ])[\w.\-]* ?login: ?$")
-PASSWORD: Final = re.compile(rb"(?i)password(?: for [^\r\n]*)?: ?$")
+PASSWORD: Final = re.compile(rb"(?i:password)(?: for [^\r\n]*)?: ?$")
 REFUSED: Final = re.compile(
-    rb"(?i)login incorrect|authentication failure|maximum number of tries|account (?:is )?locked"
+    rb"(?i:login incorrect|authentication failure|maximum number of tries|account (?:is )?locked)"
 )
 BOOT_LOADER: Final = re.compile(
-    rb"(?i)hit any key to stop autoboot[^\n]*$|(?:^|[\r\n])(?:=> ?|U-Boot> ?|MX\d\w*> ?|barebox[^\r\n]*[#:] ?|grub> ?"
-    rb"|RedBoot> ?|STM32MP>? ?|Shell> ?)$"
+    rb"(?i:hit any key to stop autoboot)[^\n]*$|(?:^|[\r\n])(?:=> ?|U-Boot> ?|MX\d\w*> ?|barebox[^\r\n]*[#:][^\r\n ]* ?"
+    rb"|grub> ?|RedBoot> ?|STM32MP>? ?|Shell> ?)$"
 )
 PAGER: Final = re.compile(rb"(?:--More--[^\r\n]*|\(END\)|lines \d+-\d+[^\r\n]*|\r?\n:)(?:\x1b\[[\d;?]*[a-zA-Z])*\s*$")
 BUSY_PROMPT: Final = re.compile(rb"(?:^|[\r\n])(?:>>> ?|\(gdb\) ?|sqlite> ?|mysql> ?|ftp> ?)$")
 ESCAPES: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 
 KEPT: Final = 64 * 1024
+LISTEN_S: Final = 0.25
 QUIET_S: Final = 0.35
 BOOT_S: Final = 120.0
 ANSWER_S: Final = 3.0
@@ -120,7 +121,9 @@ class Console:
             ConsoleUnusable: no shell can be had: nobody answers, garbage, a boot loader, another program.
             AuthFailed: the login was refused, or nobody said who logs in.
         """
-        self.settle(0.12)
+        until = self._clock() + BOOT_S
+        while self._clock() < until and self.listen(LISTEN_S):
+            self._refuse_boot_loader(self.heard)
         asked = False
         for attempt in range(8):
             heard = self.heard
@@ -140,6 +143,8 @@ class Console:
             if self._shell_answers(attempt):
                 return
             asked = True
+            if attempt >= 2 and garbled(self.heard):
+                break
             if attempt in (1, 4):
                 self._take_back()
         self._give_up()
@@ -210,8 +215,7 @@ class Console:
     def _refuse_boot_loader(self, heard: bytes) -> None:
         if BOOT_LOADER.search(heard):
             raise ConsoleUnusable(
-                f"{self._description}: a boot loader has the console (it shows {_last_line(heard)!r}); "
-                "nothing was typed to it",
+                f"{self._description}: a boot loader has the console (it shows {_last_line(heard)!r})",
                 remedy="let the board boot its system, then try again",
             )
 
@@ -223,8 +227,7 @@ class Console:
                 f"{self._description}: nothing answers on this line",
                 remedy="check that the board is on, that RX and TX are crossed, and that its console is on this UART",
             )
-        odd = sum(byte >= 128 or (byte < 32 and byte not in b"\r\n\t\b\x07\x1b") for byte in heard)
-        if odd * 4 > len(heard):
+        if garbled(heard):
             raise ConsoleUnusable(
                 f"{self._description}: only garbage comes from this line",
                 remedy="the baud rate is another one: ?baud=115200, 9600, 921600 or 1500000 are common",
@@ -248,6 +251,12 @@ class Console:
                 self.say(" exit\n")
                 self.settle(0.2, 3.0)
                 self.logged_in = False
+
+
+def garbled(heard: bytes) -> bool:
+    """Whether what was heard is mostly no text: the other end has another baud rate."""
+    odd = sum(byte >= 128 or (byte < 32 and byte not in b"\r\n\t\b\x07\x1b") for byte in heard)
+    return odd * 4 > len(heard)
 
 
 def _last_line(heard: bytes) -> str:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from lading_agent.line.endpoint import LineSettings
 
 COMPLAINT_KEPT: Final = 64 * 1024
-ATTEMPTS: Final = 4
+START_ATTEMPTS: Final = 3
+START_S: Final = 8.0
+TYPE_ATTEMPTS: Final = 12
+NO_PYTHON_SAID: Final = 2
 OPEN_S: Final = 20.0
 END_S: Final = 45.0
 SPEED_S: Final = 3.0
@@ -72,6 +75,7 @@ class ConsoleHost:
         self._stream: LineStream | None = None
         self._running: ConsoleCommand | None = None
         self._closed = False
+        self._without_python = 0
         self._console_baud = port.baud
         try:
             self._console.land(user, password)
@@ -109,7 +113,7 @@ class ConsoleHost:
     # -- the first stage ----------------------------------------------------------------------------------------------
 
     def _begin(self, agent: str | None) -> LineStream:
-        if (agent is None or not self._start_from(agent)) and not any(self._type_in() for _ in range(ATTEMPTS)):
+        if (agent is None or not self._start_from(agent)) and not any(self._type_in() for _ in range(TYPE_ATTEMPTS)):
             raise ConsoleUnusable(
                 f"{self.description}: the first stage does not come through this line whole",
                 remedy="the line loses too much: use a lower baud rate, a shorter cable, or RTS/CTS (?rtscts=true)",
@@ -131,21 +135,28 @@ class ConsoleHost:
 
     def _start_from(self, agent: str) -> bool:
         """Start the first stage that came with the agent; False when the device has none, or another one."""
-        self._console.forget()
-        self._console.say(f' p={agent}; [ -f "$p" ] && stty -echo && python3 "$p" stage || echo LADING-NO""NE\n')
-        found = self._console.wait_for(_ANSWERED, 15.0)
-        return found is not None and found[0].endswith(b"READY")
+        for _ in range(START_ATTEMPTS):
+            self._console.forget()
+            self._console.say(f' p={agent}; [ -f "$p" ] && stty -echo && python3 "$p" stage || echo LADING-NO""NE\n')
+            found = self._console.wait_for(_ANSWERED, START_S)
+            if found is not None:
+                return found[0].endswith(b"READY")
+            self._drop()
+        return False
 
     def _type_in(self) -> bool:
         """Bring the first stage over as text; False when the line spoilt it."""
         console = self._console
         console.forget()
         console.say(stage_text.start_line())
-        found = console.wait_for(re.compile(rf"{stage_text.UP}|{stage_text.NO_PYTHON}".encode()), 10.0)
+        found = console.wait_for(re.compile(rf"{stage_text.UP}|{stage_text.NO_PYTHON}".encode()), START_S)
         if found is None:
             self._drop()
             return False
         if found[0] == stage_text.NO_PYTHON.encode():
+            self._without_python += 1
+            if self._without_python < NO_PYTHON_SAID:
+                return False  # the line may have spoilt the question
             raise NoPython(
                 f"{self.description}: the device has no Python from 3.9 on: the agent cannot run there",
                 remedy="install python3 on the device, or use a runtime that it has by hand",

@@ -62,9 +62,9 @@ def start_line() -> str:
     tries = " ".join(PYTHONS)
     # What is looked for is not what is typed: the echo must not be taken for the answer.
     return (
-        f" for p in {tries}; do command -v $p >/dev/null 2>&1 && break; done; stty -echo; "
-        '$p -c \'import sys;sys.version_info<(3,9)and sys.exit(9);print("LADING-"+"UP",flush=True);exec(input())\''
-        ' || echo LADING-NO""PY; stty echo\n'
+        f" for p in {tries} ''; do [ -z \"$p\" ] || $p -c 'import sys;sys.exit(sys.version_info<(3,9))' 2>/dev/null "
+        '&& break; done; [ -n "$p" ] || echo LADING-NO""PY; stty -echo; '
+        '[ -n "$p" ] && $p -c \'print("LADING-"+"UP",flush=True);exec(input())\'; stty echo\n'
     )
 
 
