@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from lading_agent.errors import AgentError
 from lading_agent.keep import boot, boot_files
+from tests.support.programs import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,7 @@ def test_a_crontab_line_as_cron_reads_it() -> None:
 
 @pytest.mark.parametrize("word", ["a b", 'quo"te', "back\\slash", "$HOME", "%h", "ä", "semi;colon", "'", "new\nline"])
 def test_systemd_finds_no_fault_with_any_path(tmp_path: Path, word: str) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no systemd-analyze here")
-        pytest.skip("no systemd-analyze here")
+    analyze = need("systemd-analyze", in_ci=False)
     unit = tmp_path / "lading-digits.service"
     unit.write_text(boot_files.unit("lading: digits", ["/bin/sh", word, "service"], f"/home/{word}"))
     done = subprocess.run([analyze, "verify", "--user", unit], capture_output=True, text=True)

@@ -13,7 +13,7 @@ import pytest
 from lading.errors import DeviceError, LadingError, NotPending
 from lading.links.process import ProcessLink
 from lading_agent.errors import AgentError
-from lading_agent.keep import attend, goback, pending
+from lading_agent.keep import attend, goback, pending, watcher
 from lading_agent.keep.pending import MAX_BOOTS, Pending
 from lading_agent.keep.surroundings import Surroundings
 from lading_agent.serve.device import Served
@@ -152,8 +152,8 @@ def test_a_removed_app_leaves_no_watcher(board: Board) -> None:
 def test_a_killed_watcher_is_replaced_at_the_next_contact(board: Board) -> None:
     with on_old(board).session() as agent:
         agent.push(NEW, confirm_within_s=LONG)
-    (watcher,) = board.processes()
-    os.kill(watcher, signal.SIGKILL)
+    (watching,) = board.processes()
+    os.kill(watching, signal.SIGKILL)
     eventually(lambda: not board.processes())
     with board.session() as agent:
         assert agent.status()["apps"]["echo"]["pending"]["release"] == NEW.release
@@ -184,6 +184,16 @@ def test_due_after_a_power_cut_it_goes_back_at_the_first_contact(board: Board) -
         assert agent.status()["apps"]["echo"]["current"] == OLD.release
         with pytest.raises(NotPending):
             agent.confirm()
+
+
+def test_the_watcher_can_be_ended_while_somebody_holds_the_lock(board: Board) -> None:
+    with on_old(board).session() as agent:
+        agent.push(NEW, confirm_within_s=LONG)
+    served = Served(board.layout, {}, {"id": "x"}, runner=fake_runner)
+    with locked(board.layout.lock, {}, "removal of lading"):
+        assert watcher.end(served)
+        assert not board.processes()
+        assert not watcher.end(served)
 
 
 # Time: by the boot and its clock.

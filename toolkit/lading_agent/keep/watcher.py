@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Optional
 
 from lading_agent.errors import AgentError
 from lading_agent.keep import goback, hook, pending, processes
-from lading_agent.keep.detached import stop_signals
+from lading_agent.keep.detached import STOP_PATIENCE_S, stop_signals
 from lading_agent.store.durable import make_dirs
 from lading_agent.store.lock import GOING_BACK, locked
 
@@ -31,6 +32,16 @@ def ensure(served: Served) -> None:
         processes.launch(served.own_words("watch"), served.surroundings.environment, {"detach": True})
 
 
+def end(served: Served) -> bool:
+    """End the watcher, whatever is pending; False when it did not run."""
+    try:
+        doc = json.loads((served.layout.home / "pending" / "lock").read_bytes()[:4096])
+    except (OSError, ValueError):
+        return False
+    watching = processes.Identity.from_json(doc)
+    return watching is not None and watching.end(STOP_PATIENCE_S)
+
+
 def watch(served: Served) -> int:
     """Be the watcher, until nothing is pending.
 
@@ -45,6 +56,9 @@ def watch(served: Served) -> int:
     if not _is_ours(fd):
         processes.say({"watch": "already"})
         return 0
+    with contextlib.suppress(OSError):  # without room nobody can end it but by its number
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(processes.myself().to_json()).encode(), 0)
     processes.say({"watch": "started"})
     while not stop():
         if _look(served) is None and _is_over(served, fd):
