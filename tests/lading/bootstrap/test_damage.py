@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lading.bootstrap.cargo import Cargo
 from tests.support.boards import HOME, session
 
 if TYPE_CHECKING:
@@ -62,6 +63,22 @@ def test_a_bit_that_flipped_in_an_engine_is_found_named_and_mended(host: LocalHo
     assert any(f"{name} {part['version']}" in s.text and "again" in s.text for s in stages if s.name == "look")
     assert max(s.total for s in stages if s.name == "engines") == len(whole), "only the damaged one is sent"
     assert blob.read_bytes() == whole
+
+
+def test_damage_is_found_by_a_client_of_another_version_too(
+    host: LocalHost, brought: Cargo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with session(host):
+        pass
+    blobs = host.home / HOME / "blobs" / "sha256"
+    largest = max(blobs.iterdir(), key=lambda path: path.stat().st_size)
+    whole = largest.read_bytes()
+    flip(largest, len(whole) - 1)
+    other = Cargo(brought.agent, {**brought.profile, "name": "changed"}, brought.engines)
+    monkeypatch.setattr("lading.bootstrap.link.load_cargo", lambda _: other)
+    with session(host) as opened:
+        opened.ping()
+    assert largest.read_bytes() == whole
 
 
 def test_a_python_that_went_away_is_looked_for_again(host: LocalHost) -> None:

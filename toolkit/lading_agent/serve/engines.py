@@ -5,10 +5,12 @@ The request ``engines`` has the actions ``list``, ``install``, ``ready`` and ``r
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
+from lading_agent.engines.identity import Identities
 from lading_agent.engines.parts import RUNNER, EngineMissing
 from lading_agent.engines.stored import NAMES, Part, PartSet, StoredEngines
 from lading_agent.errors import AgentError
@@ -80,6 +82,7 @@ def _install(served: Served, exchange: Exchange) -> Dict[str, Any]:
     blobs = dict(sorted({digest: size for part in parts.values() for digest, size in part.blobs.items()}.items()))
     with locked(layout.lock, exchange.owner, "installation of engines"):
         collect.sweep(layout)
+        _drop_damaged(layout, blobs)
         wanted = missing(layout, blobs, distrust=distrust)
         _check_space(served, sum(size - offset for _, size, offset in wanted), len(wanted) + 2 * len(parts), blobs)
         replace_json(layout.staging / INTENT, {"blobs": blobs}, layout.scratch())
@@ -114,6 +117,17 @@ def _parts(docs: Any) -> PartSet:
     if len(found) != len(parts) or set(parts) != set(NAMES):
         raise AgentError("usage", f"a set of engines is one each of {', '.join(NAMES)}", "update lading on both sides")
     return parts
+
+
+def _drop_damaged(layout: Layout, blobs: Mapping[str, int]) -> None:
+    """Throw away what is not what its name says; files that did not change since they were read last are not read."""
+    identities = Identities(layout.cache)
+    for digest in blobs:
+        path = layout.blob(digest)
+        with contextlib.suppress(FileNotFoundError):
+            if identities.digest(path) != digest:
+                identities.forget(path)
+                path.unlink()
 
 
 def _check_space(served: Served, need: int, inodes: int, blobs: Mapping[str, int]) -> None:

@@ -1,0 +1,211 @@
+"""The main path over a real SSH server: a board without anything of lading's is set up, deployed to, and left clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.boards import path_with
+from tests.support.command import Lading
+from tests.support.programs import need
+from tests.support.sshd import Sshd, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lading.links.host import CommandLink, Finished, Host
+
+HOME = ".local/share/lading"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Engines for all tests of this file: taken from the installed packages once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with serving(tmp_path / "sshd") as running:
+        yield running
+
+
+def at(server: Sshd, cache: Path, tmp_path: Path) -> Lading:
+    """The command, at home where the server's client is, and without a network."""
+    folder = tmp_path / "here"
+    folder.mkdir(exist_ok=True)
+    return Lading(server.client, folder, {"XDG_CACHE_HOME": str(cache), "PIP_NO_INDEX": "1"})
+
+
+@pytest.fixture
+def lading(server: Sshd, cache: Path, tmp_path: Path) -> Lading:
+    return at(server, cache, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, cache: Path, digits_bundle: Path) -> Path:
+    """A board's home as a first deploy leaves it."""
+    folder = tmp_path_factory.mktemp("made")
+    with serving(folder / "sshd") as server:
+        at(server, cache, folder)("deploy", digits_bundle, server.address)
+        return shutil.copytree(server.home, folder / "board", symlinks=True)
+
+
+@pytest.fixture
+def board(server: Sshd, made: Path) -> str:
+    """The address of a board that has had its first deploy."""
+    shutil.copytree(made, server.home, symlinks=True, dirs_exist_ok=True)
+    return server.address
+
+
+def test_a_bare_board_is_set_up_deployed_to_and_runs(lading: Lading, server: Sshd, digits_bundle: Path) -> None:
+    done = lading("deploy", digits_bundle, server.address)
+    assert "accuracy: 99 of 100" in done.out
+    for said in ("looking at the device", "bringing the agent", "bringing the engines", "trying the engines"):
+        assert said in done.err
+    assert "is current" in done.err
+    assert [p.name for p in server.home.iterdir()] == [".local"], "something lies outside of the home"
+    assert "site-packages" not in json.dumps([str(p) for p in server.home.rglob("*")])
+    status = lading.json("status", server.address)
+    assert status["apps"]["digits"]["current"].startswith("1.0.0-")
+
+
+def test_a_deploy_with_nothing_changed_is_three_round_trips_and_no_blob(
+    lading: Lading, server: Sshd, board: str, digits_bundle: Path
+) -> None:
+    done = lading.json("deploy", digits_bundle, board)["devices"][0]
+    assert done["push"]["already_current"]
+    assert (done["push"]["sent_blobs"], done["push"]["sent_bytes"]) == (0, 0)
+    # The start of the agent is one more that the session does not count; the run is none of the deploy's.
+    assert 1 + done["round_trips"] <= 3
+    assert server.log.read_text().count("Accepted publickey") <= 2
+
+
+class CountingHost:
+    """Counts the commands that are started."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.description = host.description
+        self.started = 0
+
+    def start(self, command: str) -> CommandLink:
+        """Start one."""
+        self.started += 1
+        return self._host.start(command)
+
+    def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0) -> Finished:
+        """Run one."""
+        self.started += 1
+        return self._host.run(command, stdin, timeout_s)
+
+    def close(self) -> None:
+        """Let go."""
+        self._host.close()
+
+
+def test_a_board_that_has_everything_is_started_by_one_command(
+    server: Sshd, board: str, cache: Path, digits_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lading.bundle import open_bundle
+    from lading.client import connect
+    from lading.devices import resolve
+
+    monkeypatch.setenv("HOME", str(server.client))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    hosts: list[CountingHost] = []
+    import lading.client.connect as module
+
+    opened_by: Callable[..., Any] = module.open_device_host
+
+    def open_counted(*words: Any, **named: Any) -> CountingHost:
+        hosts.append(CountingHost(opened_by(*words, **named)))
+        return hosts[-1]
+
+    monkeypatch.setattr(module, "open_device_host", open_counted)
+    with connect(resolve(board)) as session, open_bundle(digits_bundle) as bundle:
+        assert session.push(bundle).already_current
+        trips = session.round_trips
+    assert hosts[0].started == 1
+    assert hosts[0].started + trips <= 3
+
+
+def test_of_two_models_only_the_changed_one_is_sent(lading: Lading, board: str, digits: Path) -> None:
+    second = digits / "models" / "second.tflite"
+    model = next((digits / "models").glob("*int8*.tflite"))
+    second.write_bytes(model.read_bytes() + b"\0" * 16)
+    toml = digits / "lading.toml"
+    toml.write_text(
+        toml.read_text() + '\n[[model]]\nname = "second"\nversion = "1.0.0"\npath = "models/second.tflite"\n'
+    )
+    lading("deploy", digits, board, "--no-run")
+    second.write_bytes(model.read_bytes() + b"\0" * 32)
+    done = lading.json("deploy", digits, board, "--no-run")["devices"][0]["push"]
+    assert done["sent_blobs"] == 1
+    assert done["sent_bytes"] == second.stat().st_size
+
+
+def test_roll_back_run_and_removal(lading: Lading, server: Sshd, board: str, digits: Path) -> None:
+    toml = digits / "lading.toml"
+    toml.write_text(toml.read_text().replace('version = "1.0.0"', 'version = "1.1.0"', 1))
+    lading("deploy", digits, board, "--no-run")
+    assert lading.json("status", board)["apps"]["digits"]["current"].startswith("1.1.0-")
+    lading("rollback", board)
+    assert lading.json("status", board)["apps"]["digits"]["current"].startswith("1.0.0-")
+    assert "ok" in lading("run", board, "digits", "--", "--self-test").out
+    lading("device", "add", "kitchen", board)
+    lading("device", "remove", "kitchen", "--purge")
+    assert list(server.home.iterdir()) == [] or not (server.home / HOME).exists()
+
+
+def test_the_systems_own_ssh_does_as_well(
+    lading: Lading, server: Sshd, board: str, digits_bundle: Path, tmp_path: Path
+) -> None:
+    # OpenSSH looks into the home of /etc/passwd, whatever HOME says: it is told where else to look.
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    words = " ".join(map(shlex.quote, server.ssh_options()))
+    ssh.write_text(f'#!/bin/sh\nexec {need("ssh")} {words} "$@"\n')
+    ssh.chmod(0o755)
+    lading.env["PATH"] = f"{ssh.parent}:{os.environ['PATH']}"
+    lading("device", "add", "kitchen", f"ssh+openssh://{server.place}", "--fingerprint", server.fingerprint())
+    done = lading.json("deploy", digits_bundle, "kitchen")["devices"][0]
+    assert done["push"]["already_current"]
+    assert done["run"]["status"] == 0
+
+
+@pytest.mark.parametrize("shell", ["fish", "csh"])
+def test_a_login_shell_of_another_kind_with_a_banner_is_no_hindrance(
+    tmp_path: Path, cache: Path, made: Path, digits_bundle: Path, shell: str
+) -> None:
+    with serving(tmp_path / "sshd", shell=(need(shell),), banner="Welcome to the board!\r\nHave fun.\n") as server:
+        shutil.copytree(made, server.home, symlinks=True, dirs_exist_ok=True)
+        lading = at(server, cache, tmp_path)
+        assert lading.json("deploy", digits_bundle, server.address)["devices"][0]["run"]["status"] == 0
+
+
+def test_a_board_without_python_is_refused_with_a_remedy(tmp_path: Path, cache: Path, digits_bundle: Path) -> None:
+    with serving(tmp_path / "sshd", path=path_with(tmp_path / "bin")) as server:
+        done = at(server, cache, tmp_path)("deploy", digits_bundle, server.address, expect=1)
+        assert "has no Python" in done.err
+        assert "apt install python3" in done.err
+        assert list(server.home.iterdir()) == []
+
+
+def test_a_damaged_engine_is_mended_on_the_way(lading: Lading, server: Sshd, board: str, digits_bundle: Path) -> None:
+    current = json.loads((server.home / HOME / "engines" / "current.json").read_bytes())
+    litert = next(part for part in current["parts"] if part["name"] == "litert")
+    blob = server.home / HOME / "blobs" / "sha256" / litert["library"]["digest"].partition(":")[2]
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    done = lading("deploy", digits_bundle, board)
+    assert f"engine damaged: litert {litert['version']}" in done.err
+    assert "accuracy: 99 of 100" in done.out
