@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command import COMMAND, Lading
+from tests.support.documents import keys_of
+from tests.support.examples import ROOT
 from tests.support.sshd import Sshd, make_key, serving
 from tests.support.terminal import answering
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Sshd]:
-    with serving(tmp_path / "sshd", kinds=("ed25519", "rsa")) as running:
+    with serving(tmp_path / "sshd", kinds=("ed25519", "ecdsa")) as running:
         yield running
 
 
@@ -62,8 +65,8 @@ def test_an_unknown_key_is_refused_with_its_fingerprint_and_the_command_that_enr
 
 
 def test_a_fingerprint_of_another_type_of_key_is_found(here: Lading, stranger: Sshd) -> None:
-    made = here.json("device", "add", "kitchen", stranger.address, "--fingerprint", stranger.fingerprint("rsa"))
-    assert made["host_key"] == f"ssh-rsa {stranger.fingerprint('rsa')}"
+    made = here.json("device", "add", "kitchen", stranger.address, "--fingerprint", stranger.fingerprint("ecdsa"))
+    assert made["host_key"] == f"ecdsa-sha2-nistp256 {stranger.fingerprint('ecdsa')}"
 
 
 def test_a_wrong_fingerprint_is_refused_and_both_are_shown(here: Lading, stranger: Sshd, tmp_path: Path) -> None:
@@ -135,10 +138,43 @@ def test_a_device_is_removed_when_no_group_needs_it(here: Lading) -> None:
     assert here("device", "show", "a", expect=2).status == 2
 
 
+def test_removing_with_purge_leaves_nothing_on_the_device(here: Lading, server: Sshd) -> None:
+    here("device", "add", "kitchen", server.address)
+    purged = here.json("device", "remove", "kitchen", "--purge")
+    assert (purged["removed"], purged["purged"]["found"], purged["purged"]["removed"]) == (True, False, True)
+    assert list(server.home.iterdir()) == []
+
+
+def test_a_device_that_cannot_be_purged_keeps_its_name(here: Lading, server: Sshd) -> None:
+    here("device", "add", "kitchen", server.address)
+    server.stop()
+    here("device", "remove", "kitchen", "--purge", expect=3)
+    assert [d["name"] for d in here.json("device")["devices"]] == ["kitchen"]
+    here("device", "add", "made", "emulated://raspberry-pi-4b")
+    assert "delete that folder" in here("device", "remove", "made", "--purge", expect=2).err
+    here("device", "remove", "kitchen")
+
+
+KEYS = json.loads((ROOT / "tests" / "data" / "json_keys.json").read_text())
+
+
+def test_documents_keep_their_keys(here: Lading, server: Sshd) -> None:
+    said = {
+        "device-add": here.json("device", "add", "kitchen", server.address),
+        "device-list": here.json("device", "list"),
+        "device-show": here.json("device", "show", "kitchen"),
+        "device-rekey": here.json("device", "rekey", "kitchen"),
+        "device-remove": here.json("device", "remove", "kitchen", "--purge"),
+    }
+    for verb, document in said.items():
+        assert document["schema"] == f"lading.{verb}/1"
+        assert set(KEYS[verb]) <= keys_of(document), verb
+
+
 def another_key(server: Sshd) -> None:
     """The board was installed anew: it has other keys."""
     server.stop()
-    for kind in ("ed25519", "rsa"):
+    for kind in ("ed25519", "ecdsa"):
         server.host_key(kind).unlink()
         make_key(server.host_key(kind), kind)
     server.start()
@@ -189,10 +225,10 @@ def test_the_systems_ssh_gives_the_same_words(here: Lading, stranger: Sshd, tmp_
     env = {"PATH": f"{ssh.parent}:{here.environment()['PATH']}"}
     refused = here("device", "add", "kitchen", stranger.openssh_address, expect=3, env=env)
     assert f"--fingerprint {stranger.fingerprint()}" in refused.err
-    for kind in ("rsa", "ed25519"):
+    for kind, name in (("ecdsa", "ecdsa-sha2-nistp256"), ("ed25519", "ssh-ed25519")):
         fingerprint = stranger.fingerprint(kind)
         words = ("device", "add", "kitchen", stranger.openssh_address, "--force", "--fingerprint", fingerprint)
-        assert here.json(*words, env=env)["host_key"] == f"ssh-{kind} {fingerprint}"
+        assert here.json(*words, env=env)["host_key"] == f"{name} {fingerprint}"
     before = stranger.fingerprint()
     another_key(stranger)
     stopped = here("status", "kitchen", expect=3, env=env)

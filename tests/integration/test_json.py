@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import wat_guests as guests
 from tests.support.apps import write_app
+from tests.support.documents import keys_of
 from tests.support.examples import ROOT
 
 if TYPE_CHECKING:
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 
 KEYS: dict[str, list[str]] = json.loads((ROOT / "tests" / "data" / "json_keys.json").read_text())
 """Keys that programs may count on. New ones may come; these stay while the schema's number is 1."""
-
-
-def keys_of(value: Any, prefix: str = "") -> set[str]:
-    """Every key of a document, with its path."""
-    found: set[str] = set()
-    if isinstance(value, dict):
-        for key, below in value.items():
-            found |= {f"{prefix}{key}"} | keys_of(below, f"{prefix}{key}.")
-    elif isinstance(value, list):
-        for below in value:
-            found |= keys_of(below, f"{prefix[:-1]}[].")
-    return found
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "", comment: str = "test") -> Path:

@@ -143,7 +143,7 @@ def remove(
     as_json: Json = False,
 ) -> Answer:
     """Take a device's name out of devices.toml; with --purge, lading off the device as well."""
-    from lading.devices import enrol, registry, reports, resolve
+    from lading.devices import EmulatedDevice, enrol, registry, reports, resolve
     from lading.errors import UsageError
 
     here = Path.cwd()
@@ -156,6 +156,10 @@ def remove(
             remedy="take it out of the group first",
         )
     device = resolve(f"device:{entry.name}", here)
+    if purge and isinstance(device, EmulatedDevice):
+        raise UsageError(
+            f"{entry.name} is emulated: all that it holds is in {device.state}", remedy="delete that folder instead"
+        )
     purged: dict[str, Any] | None = None
     if purge:
         from lading.bootstrap import purge as purge_device
@@ -263,6 +267,10 @@ def _facts(report: dict[str, Any]) -> list[list[str]]:
         elif isinstance(value, list):
             value = ", ".join(str(v) for v in value[:24])
         rows.append(
-            [str(key), str(value or "–")[:400], str(entry.get("known_by", "")) if isinstance(entry, dict) else ""]
+            [str(key), _cut(str(value or "–")), str(entry.get("known_by", "")) if isinstance(entry, dict) else ""]
         )
     return rows
+
+
+def _cut(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
