@@ -120,6 +120,24 @@ def test_a_session_that_is_killed_is_a_broken_link(server: Sshd, scheme: str) ->
         link.close()
 
 
+def test_a_device_that_falls_silent_is_given_up(server: Sshd, scheme: str) -> None:
+    before = server.config.read_text()
+    server.config.write_text(f"ServerAliveInterval 1\nServerAliveCountMax 1\n{before}")
+    try:
+        with reach(server, scheme) as host:
+            link = host.start("echo ready; exec cat")
+            assert link.read(100) == b"ready\n"
+            for session in server.sessions():
+                os.kill(session, signal.SIGSTOP)
+            with pytest.raises(OSError, match=r"said nothing for|not responding"):
+                link.read(100)
+            for session in server.sessions():
+                os.kill(session, signal.SIGKILL)
+            link.close()
+    finally:
+        server.config.write_text(before)
+
+
 def test_a_connection_that_broke_starts_nothing(server: Sshd) -> None:
     with reach(server, "ssh") as host:
         for session in server.sessions():
