@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,8 +121,7 @@ def test_a_board_that_has_everything_is_started_by_one_command(
     monkeypatch.setenv("HOME", str(server.client))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     hosts: list[CountingHost] = []
-    import lading.client.connect as module
-
+    module = sys.modules[connect.__module__]
     opened_by: Callable[..., Any] = module.open_device_host
 
     def open_counted(*words: Any, **named: Any) -> CountingHost:
