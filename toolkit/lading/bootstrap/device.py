@@ -69,7 +69,7 @@ def match_target(board: str, architecture: str, known: list[Target]) -> Target |
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+    return " ".join(text.lower().replace("+", " plus").split())
 
 
 def _run_memory(memory: int, target: Target | None) -> int:
