@@ -55,16 +55,16 @@ _NAMED: list[dict[str, Any]] = [
 ]
 
 
-def build(into: Path) -> tuple[Path, int]:
+def build(into: Path, source: Path = SOURCE) -> tuple[Path, int]:
     """Build the fuzzer. Returns the program, and how many places in the runner's code it can tell apart."""
     into.mkdir(parents=True, exist_ok=True)
     gcc = os.environ.get("CC", "gcc")
     objects = []
-    for path in sorted(SOURCE.glob("*.c")) + sorted((SOURCE / "fuzz").glob("*.c")):
+    for path in sorted(source.glob("*.c")) + sorted((source / "fuzz").glob("*.c")):
         own = path.parent.name == "fuzz"
         made = into / f"{'fuzz_' if own else ''}{path.stem}.o"
         more = [] if own else ["-fsanitize-coverage=trace-pc"]
-        if path == SOURCE / "main.c":
+        if path == source / "main.c":
             more.append("-Dmain=runner_main")
         subprocess.run([gcc, *_FLAGS, *_SANITIZERS, *more, "-c", path, "-o", made], check=True)
         objects.append(made)
@@ -139,7 +139,14 @@ def environment() -> dict[str, str]:
 
 
 def fuzz(
-    work: Path, *, seconds: int = 0, runs: int = 0, jobs: int = 1, seed: int = 1, only: str | None = None
+    work: Path,
+    *,
+    seconds: int = 0,
+    runs: int = 0,
+    jobs: int = 1,
+    seed: int = 1,
+    only: str | None = None,
+    source: Path = SOURCE,
 ) -> dict[str, Any]:
     """Fuzz for some time, or so many inputs of each target.
 
@@ -150,12 +157,13 @@ def fuzz(
         jobs: how many fuzzers run at the same time, with seeds one after the other.
         seed: the first one's.
         only: one target.
+        source: the runner's sources.
 
     Returns:
         The figures, JSON-ready.
     """
     shutil.rmtree(work, ignore_errors=True)
-    program, places = build(work / "build")
+    program, places = build(work / "build", source)
     began = time.time()
     many = ["--runs", str(runs)] if runs else ["--seconds", str(seconds)]
     started = []
