@@ -6,11 +6,13 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lading.errors import DeviceUnreachable
 from tests.support.boards import path_with
 from tests.support.command import Lading
 from tests.support.programs import need
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lading.bootstrap import Stage
     from lading.links.host import CommandLink, Finished, Host
 
 HOME = ".local/share/lading"
@@ -196,6 +199,37 @@ def test_a_board_without_python_is_refused_with_a_remedy(tmp_path: Path, cache: 
         assert "has no Python" in done.err
         assert "apt install python3" in done.err
         assert list(server.home.iterdir()) == []
+
+
+@pytest.mark.parametrize(("stage", "share"), [("agent", 0.5), ("engines", 0.1), ("engines", 0.7), ("check", 0.0)])
+def test_a_server_that_goes_away_during_the_first_contact_is_made_good_by_the_next(
+    lading: Lading,
+    server: Sshd,
+    cache: Path,
+    digits_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    share: float,
+) -> None:
+    from lading.client import connect
+    from lading.devices import resolve
+
+    for name, value in (("HOME", server.client), ("XDG_CACHE_HOME", cache), ("PIP_NO_INDEX", "1")):
+        monkeypatch.setenv(name, str(value))
+    killed: list[int] = []
+
+    def kill(seen: Stage) -> None:
+        if not killed and seen.name == stage and seen.done >= share * seen.total:
+            killed.extend(server.sessions())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(DeviceUnreachable):
+        connect(resolve(server.address), on_stage=kill)
+    assert killed
+    assert not list((server.home / HOME / "agent").glob("*.ready"))
+    assert "accuracy: 99 of 100" in lading("deploy", digits_bundle, server.address).out
+    assert list((server.home / HOME / "staging").iterdir()) == []
 
 
 def test_a_damaged_engine_is_mended_on_the_way(lading: Lading, server: Sshd, board: str, digits_bundle: Path) -> None:
