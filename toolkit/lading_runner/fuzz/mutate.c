@@ -30,14 +30,14 @@ static size_t insert(unsigned char *data, size_t size, size_t at, const unsigned
 static void change_number(uint64_t *random, unsigned char *at, size_t left) {
     static const int64_t values[] = {0, 1, -1, 2, 4, 8, 16, 127, 128, 255, 256, 32767, 65535, 65536, 0x7FFFFFFF, -0x80000000LL, 0x7FFFFFF0};
     size_t width = (size_t)1 << random_below(random, 4);
-    int64_t value = 0;
+    uint64_t value = 0; /* it may go round */
     if (width > left)
         return;
     memcpy(&value, at, width);
     if (random_below(random, 2))
-        value += (int64_t)random_below(random, 71) - 35;
+        value += random_below(random, 71) - (uint64_t)35;
     else
-        value = values[random_below(random, sizeof values / sizeof *values)];
+        value = (uint64_t)values[random_below(random, sizeof values / sizeof *values)];
     memcpy(at, &value, width);
 }
 
