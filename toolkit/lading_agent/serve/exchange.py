@@ -32,6 +32,7 @@ class Exchange:
         self._changed = threading.Condition()
         self._over = False
         self._cancelled = False
+        self._lost = False
 
     # -- for the connection's reader ----------------------------------------------------------------------------------
 
@@ -51,6 +52,12 @@ class Exchange:
             self._cancelled = True
             self._changed.notify_all()
 
+    def lose(self) -> None:
+        """The client is gone. The handler should stop, but may take what had arrived: it need not be sent again."""
+        with self._changed:
+            self._lost = True
+            self._changed.notify_all()
+
     def finish(self) -> None:
         """The handler returned."""
         with self._changed:
@@ -63,7 +70,7 @@ class Exchange:
     @property
     def cancelled(self) -> bool:
         """Whether the handler should stop."""
-        return self._cancelled
+        return self._cancelled or self._lost
 
     def check(self) -> None:
         """Stop here if the request was cancelled.
@@ -71,7 +78,7 @@ class Exchange:
         Raises:
             Cancelled: it was.
         """
-        if self._cancelled:
+        if self.cancelled:
             raise Cancelled
 
     def no_more(self) -> None:
@@ -85,9 +92,9 @@ class Exchange:
             Cancelled: there will be none.
         """
         with self._changed:
-            while not self._inbox and not self._cancelled and not self._over:
+            while not self._inbox and not self.cancelled and not self._over:
                 self._changed.wait()
-            if self._cancelled or self._over:
+            if self._cancelled or self._over or not self._inbox:
                 raise Cancelled
             frame = self._inbox.popleft()
             self._waiting -= len(frame.payload)

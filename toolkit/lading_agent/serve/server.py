@@ -233,7 +233,7 @@ class Server:
         with self._lock:
             exchanges, threads = list(self._exchanges.values()), list(self._threads.values())
         for exchange in exchanges:
-            exchange.cancel()
+            exchange.lose()
         patience = time.monotonic() + STOP_PATIENCE_S
         for thread in threads:
             thread.join(max(0.0, patience - time.monotonic()))
