@@ -16,6 +16,8 @@ from tests.support.sanitized import sanitized
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.command import Lading
+
 LITERT = "lading-litert"
 CASES, CALLS = 300, 450
 """There are at least so many: a suite that shrinks by accident proves less."""
@@ -50,3 +52,13 @@ def test_sanitizers_find_nothing_in_the_suite(ours: conforming.Suite, tmp_path: 
 def test_the_aarch64_runner_does_the_same_in_every_case(ours: conforming.Suite, tmp_path: Path) -> None:
     found = conforming.differences(conforming.on_host(profiles.find(LITERT), emulated(tmp_path)), ours)
     assert found == []
+
+
+def test_the_command_judges_one_of_our_hosts(lading: Lading) -> None:
+    native()
+    asked = ("conformance", "--host", "native", "--group", "output", "--personality")
+    document = lading.json(*asked, LITERT)
+    assert document["failed"] == 0
+    assert document["passed"] > 0
+    assert "does not speak wamr-2.4" in lading(*asked, "wamr-2.4", expect=2).err
+    assert "--host" in lading(*asked, LITERT, "emulated://raspberry-pi-4b", expect=2).err
