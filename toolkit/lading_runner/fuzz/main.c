@@ -229,6 +229,7 @@ static long resident_pages(void) {
 /* A child: one input after the other until its time is over or it has grown. */
 static _Noreturn void child(int target, int64_t until_ms, uint64_t until_runs) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    shared->armed = false; /* the child before may have died on its way */
     do {
         next_input(target);
         shared->tried[target]++;
