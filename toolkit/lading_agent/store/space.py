@@ -89,8 +89,7 @@ def require(room: Room, need_bytes: int, need_inodes: int, wants: str = "the rel
     if room.free_inodes is not None and names > room.free_inodes:
         raise AgentError(
             "no-space",
-            f"the device has {room.free_inodes} inodes left, {wants} {names}: "
-            f"{names - room.free_inodes} are missing",
+            f"the device has {room.free_inodes} inodes left, {wants} {names}: {names - room.free_inodes} are missing",
             "remove files on the device, or ship fewer",
             {"needed_inodes": names, "free_inodes": room.free_inodes, "missing_inodes": names - room.free_inodes},
         )
