@@ -30,6 +30,8 @@
     │   │   └── HomeUnusable        its folder cannot be written, or nothing in it may be started
     │   ├── EngineMissing           it lacks the engines that an app asks for
     │   ├── EngineFailed            engines were brought and do not work there
+    │   ├── Unsupported             that kind of device cannot do it
+    │   ├── SmpRefused              a microcontroller's firmware refuses a management command
     │   ├── VersionMismatch         agent and client do not understand each other
     │   └── AgentFailed             the agent failed in a way of its own
     ├── DeviceUnreachable     3     no such device, or no way to it
@@ -43,6 +45,7 @@
     │   ├── NoCommands              it lets us in, and starts no programs
     │   ├── PortRefused             the serial port may not be used by this user
     │   ├── PortInUse               another program has the serial port
+    │   ├── SmpGarbled              what answers is not SMP, or damaged
     │   ├── ConsoleUnusable         a console without a shell: silent, garbled, a boot loader
     │   └── LinkLost                it was there, then it was not
     ├── EngineError           1     an engine of the native runner cannot be had
@@ -272,6 +275,24 @@ class EngineFailed(DeviceError):
     code = "engine-failed"
 
 
+class Unsupported(DeviceError):
+    """That kind of device cannot do what was asked."""
+
+    code = "unsupported"
+
+
+class SmpRefused(DeviceError):
+    """A microcontroller's firmware refuses a command of its management protocol. ``reason`` is SMP's name for why."""
+
+    code = "smp-refused"
+
+    def __init__(
+        self, message: str, *, remedy: str = "", details: dict[str, Any] | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, details={**(details or {}), "reason": reason})
+        self.reason = reason
+
+
 class VersionMismatch(DeviceError):
     """Agent and client do not understand each other."""
 
@@ -368,6 +389,12 @@ class ConsoleUnusable(DeviceUnreachable):
     """There is a console, and no shell can be had on it."""
 
     code = "console"
+
+
+class SmpGarbled(DeviceUnreachable):
+    """What answers does not speak SMP, or the line damages what it says."""
+
+    code = "smp-garbled"
 
 
 class LinkLost(DeviceUnreachable):

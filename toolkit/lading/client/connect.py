@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lading.bootstrap.stages import Stage
     from lading.devices import Device, EmulatedDevice
+    from lading.devices.address import SerialSmp, UdpSmp
     from lading.links.base import Link
     from lading.links.host import Host
     from lading.links.process import ProcessLink
@@ -33,12 +34,14 @@ def connect(
         VersionMismatch: its agent and this client do not understand each other.
     """
     from lading.devices import EmulatedDevice
-    from lading.devices.address import Serial, SerialRfc2217, SerialSocket, Ssh
+    from lading.devices.address import Serial, SerialRfc2217, SerialSmp, SerialSocket, Ssh, UdpSmp
 
     if isinstance(device, EmulatedDevice):
         return Session(_emulated(device, command))
     if isinstance(device.address, Ssh | Serial | SerialSocket | SerialRfc2217):
         return Session(_over(open_device_host(device, _as_stage(on_stage)), device, device.address.home, on_stage))
+    if isinstance(device.address, SerialSmp | UdpSmp):
+        return _microcontroller(device, device.address)
     raise DeviceUnreachable(
         f"{device}: this version of lading has no link for {device.scheme}://",
         remedy="use an emulated device (emulated://TARGET), or update lading",
@@ -86,6 +89,18 @@ def _over(host: Host, device: Device, home: str | None, on_stage: Callable[[Stag
         raise
     link.then(host.close)
     return link
+
+
+def _microcontroller(device: Device, address: SerialSmp | UdpSmp) -> Session:
+    from lading import profiles
+    from lading.firmware.session import FirmwareSession
+    from lading.links.smp import open_smp
+    from lading.profiles.schema import Mcu
+
+    profile = profiles.find(f"profile:{device.firmware}", device.project_dir) if device.firmware is not None else None
+    link = open_smp(address, str(device))
+    mcu = profile.mcu if profile is not None else None
+    return FirmwareSession(link, mcu or Mcu(), profile, address.root)
 
 
 def _emulated(device: EmulatedDevice, command: Sequence[str] | None) -> ProcessLink:

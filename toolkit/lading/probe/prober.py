@@ -32,6 +32,8 @@ class Probed:
     emulated: bool
     facts: Mapping[str, Any]
     """See :func:`lading_agent.facts.gather.facts_of`; empty for an emulated device."""
+    evidence: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    """Where each fact is from, for a device that has no agent; empty for the others, whose sources are the same."""
     target: Mapping[str, Any]
     """The resolved target that the device says it is; empty when it says nothing."""
     profile: Mapping[str, Any]
@@ -101,12 +103,13 @@ def probe(
         device=device,
         emulated=emulated,
         facts=dict(asked.get("facts") or {}),
+        evidence=dict(asked.get("evidence") or {}),
         target=target,
         profile=profile,
         unsafe=unsafe,
         round_trips=session.round_trips,
     )
-    if not bare.runs_guests:
+    if not bare.runs_guests or not asked.get("guests", True):
         return bare
     counter = _Counter(progress)
     width = at_once or (min(4, (os.cpu_count() or 1) + 1) if emulated else 1)

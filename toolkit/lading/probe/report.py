@@ -36,6 +36,8 @@ def report(probed: Probed) -> dict[str, Any]:
         "probe": {
             "unsafe": probed.unsafe,
             "runtime": probed.runtime,
+            "installed": probed.installed or None,
+            "remembered": probed.remembered or None,
             "guests": probed.guests,
             "items": len(probed.results),
             "round_trips": probed.round_trips,
@@ -72,7 +74,7 @@ def _facts(probed: Probed) -> dict[str, Any]:
             )
             if (value := probed.target.get(key)) not in (None, [], (), {})
         }
-    sources = {
+    sources = probed.evidence or {
         "system": "uname -srm",
         "os": "/etc/os-release",
         "board": "device tree or DMI",
@@ -177,7 +179,7 @@ def quantization(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]
 
 
 def _accelerators(probed: Probed) -> dict[str, Any]:
-    if probed.emulated or not probed.facts:
+    if probed.emulated or "accelerators" not in probed.facts:
         found = list(probed.target.get("accelerators") or ())
         return entry(found, "declared", f"target {probed.target.get('id', '')}")
     return entry(probed.facts.get("accelerators"), "measured", "/dev, USB, release files")

@@ -74,6 +74,33 @@ class Limits(Table, frozen=True):
     arena_bytes: Size | None = None
 
 
+class Mcu(Table, frozen=True):
+    """How a microcontroller that speaks SMP is used; see docs/firmware.md."""
+
+    root: Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9._/-]{0,48}$")] = "/lfs1"
+    """The folder for releases. It has to be there: SMP makes none."""
+    storage_bytes: Size | None = None
+    """What files in it may take together; absent: not known, found out by filling it."""
+    block_bytes: Size = msgspec.field(default_factory=lambda: Size(4096))
+    """What a file takes at least: the erase block of a small flash file system. Smaller pieces share a file."""
+    inline_bytes: Size = msgspec.field(default_factory=lambda: Size(64))
+    """A file of no more takes nothing: it lies in the folder itself."""
+    sync_bytes: Size = msgspec.field(default_factory=lambda: Size(16384))
+    """Octets after which what is being written is made to last."""
+    slots: Annotated[int, msgspec.Meta(ge=2, le=255)] = 32
+    """Files at most."""
+    run: list[str] = msgspec.field(default_factory=list)
+    """The shell command that runs a release, word by word; ``{app}``, ``{release}``, ``{slot}``, ``{file}`` and
+    ``{args}`` stand for its own."""
+    output: list[str] = msgspec.field(default_factory=list)
+    """The command that gives what was written since the last time; it returns ``again`` until the run has ended, then
+    the run's exit status. Without it ``run`` itself waits for the end."""
+    stop: list[str] = msgspec.field(default_factory=list)
+    """The command that ends a run."""
+    again: int = -11
+    """What ``output`` returns while the run goes on (EAGAIN)."""
+
+
 class Abi(Table, frozen=True):
     """Numbers and layout of the wasi-nn interface."""
 
@@ -177,6 +204,8 @@ class FirmwareProfile(Table, frozen=True):
     link: Link = msgspec.field(default_factory=Link)
     host: Host = msgspec.field(default_factory=Host)
     limits: Limits = msgspec.field(default_factory=Limits)
+    mcu: Mcu | None = None
+    """Of a microcontroller: where releases go and which shell commands run them."""
     wasm: Wasm = msgspec.field(default_factory=Wasm)
     abi: Abi | None = None
     """Absent for a firmware that hosts no core modules."""

@@ -28,7 +28,9 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
     def render(screen: Screen) -> None:
         target = hello.target.get("name") or hello.target.get("id", "unknown target")
         screen.say(f"{found}: {target}, firmware profile {hello.profile.get('id', 'unknown')}", style="bold")
-        used, free = (format_size(state["disk"][key]) for key in ("used_bytes", "free_bytes"))
+        room = state["disk"]
+        used = format_size(room["used_bytes"])
+        free = "unknown" if room["free_bytes"] is None else format_size(room["free_bytes"])
         screen.say(f"agent {hello.agent_version}, store {used} used, {free} free")
         rows = [
             [
