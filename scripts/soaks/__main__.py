@@ -1,4 +1,4 @@
-"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized]``: one JSON document on standard output."""
+"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized] [--cuts N]``: one JSON document on standard output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scripts.soaks import check, native
+from scripts.soaks import check, native, ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ SOAKS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "check": check.soak,
     "check-recorded": check.soak_recorded,
     "native": native.soak,
+    "ssh": ssh.soak,
 }
 
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("name", nargs="*", help=f"of: {', '.join(SOAKS)}; all without a name")
     parser.add_argument("--part", default="0/1", metavar="N/M", help="the N-th of M parts")
     parser.add_argument("--sanitized", action="store_true", help="native: with a build that has sanitizers")
+    parser.add_argument("--cuts", type=int, default=ssh.CUTS, metavar="N", help="ssh: how many cuts of a connection")
     options = parser.parse_args()
     unknown = [name for name in options.name if name not in SOAKS]
     if unknown:
@@ -33,6 +35,7 @@ def main() -> int:
     soaks: dict[str, Callable[[int, int], dict[str, Any]]] = {
         **SOAKS,
         "native": partial(native.soak, with_sanitizers=options.sanitized),
+        "ssh": partial(ssh.soak, count=options.cuts),
     }
     figures = {name: soaks[name](part, parts) for name in options.name or SOAKS}
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lading.client.sending import Sender
+from lading.client.sending import PACED, Sender
 from lading_agent.engines.stored import Part
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def install_engines(
     *,
     ready: str | None = None,
     distrust: bool = False,
+    beside: bool = False,
     progress: Callable[[int, int], None] | None = None,
     on_event: Callable[[str, Mapping[str, object]], None] | None = None,
 ) -> InstalledEngines:
@@ -62,6 +63,7 @@ def install_engines(
         check: the inference that the device has to get right.
         ready: written down on the device when all is done (see ``lading_agent.store.ready``).
         distrust: have the device read again what it has.
+        beside: keep them beside the default set, which stays what it is.
         progress: called with octets sent, and octets to send.
         on_event: called with what else the device says (``check``).
 
@@ -82,7 +84,9 @@ def install_engines(
     request = {
         "action": "install",
         "parts": [doc.to_json() for doc in docs],
+        **PACED,
         "distrust": distrust,
+        "beside": beside,
         "ready": ready,
         **{f"{name}_size": len(piece) for name, piece in zip(("module", "model", "expected"), pieces, strict=True)},
     }

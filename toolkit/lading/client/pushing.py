@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lading.client.keeping import require
 from lading.client.results import PushResult
-from lading.client.sending import Sender
+from lading.client.sending import PACED, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from lading.client.connection import Connection
@@ -41,6 +41,8 @@ def push(
     force: bool,
     dry_run: bool,
     confirm_within_s: float | None,
+    runtime: str | None,
+    judged: Sequence[Mapping[str, Any]],
     progress: Callable[[int, int], None] | None,
     on_event: Callable[[str, Mapping[str, object]], None] | None,
 ) -> PushResult:
@@ -54,6 +56,9 @@ def push(
         "force": force,
         "dry_run": dry_run,
         "confirm_within_s": confirm_within_s,
+        "runtime": runtime,
+        "judged": list(judged),
+        **PACED,
         "bill_size": len(bill_bytes),
         "bill_digest": f"sha256:{hashlib.sha256(bill_bytes).hexdigest()}",
     }

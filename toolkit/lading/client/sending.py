@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lading.client.pace import Pace
 from lading.errors import BundleError
 from lading_agent.wire import messages
 from lading_agent.wire.frames import CHUNK, MESSAGE
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lading_agent.wire.frames import Frame
 
 READ: Final = CHUNK
+PACED: Final = {"took": True}
+"""Members of a request whose content is sent by a :class:`Sender`: the device is to tell how much it took."""
 
 
 class Sender:
@@ -52,6 +55,7 @@ class Sender:
         self._needed: list[tuple[int, int]] = []
         self._done = 0
         self._total = 0
+        self._pace: Pace | None = None
 
     def take(self, frame: Frame) -> None:
         """Act on what the agent says."""
@@ -59,12 +63,17 @@ class Sender:
             return
         message = messages.decode(frame.payload)
         name = str(message.pop("event", ""))
+        if name == "took":
+            if self._pace is not None:
+                self._pace.took(int(message["octets"]))
+            return
         if name != "need":
             if self._on_event is not None:
                 self._on_event(name, message)
             return
         self._needed += [(int(index), int(offset)) for index, offset in message["blobs"]]
         if not message.get("more") and self._needed:
+            self._pace = Pace() if message.get("took") else None
             self._send_all()
 
     def _send_all(self) -> None:
@@ -90,15 +99,20 @@ class Sender:
                         f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again"
                     )
                 left -= len(data)
+                self._listen(len(data))
                 self._call.data(data)
                 self._done += len(data)
                 self._tell()
-                self._listen()
 
-    def _listen(self) -> None:
-        """Hear what the agent says meanwhile: it may refuse what is being sent."""
-        while (frame := self._call.receive(wait=False)) is not None:
+    def _listen(self, octets: int) -> None:
+        """Hear what the agent says meanwhile, until so many octets may follow: it may refuse what is being sent."""
+        while (frame := self._call.receive(wait=self._has_to_wait(octets))) is not None:
             self.take(frame)
+        if self._pace is not None:
+            self._pace.sending(octets)
+
+    def _has_to_wait(self, octets: int) -> bool:
+        return self._pace is not None and not self._pace.may_send(octets)
 
     def _tell(self) -> None:
         if self._progress is not None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lading_agent.store.steps import Steps
 
 NEEDS_A_MESSAGE = 2000
+TOLD_EVERY = 128 * 1024
+"""After how many octets a client that asked for it hears what was taken."""
 ROUNDS = 3
 """How often the client is asked again for content that older bytes of the device had spoilt."""
 
@@ -36,12 +38,13 @@ def receive(
         what: what it belongs to, for messages.
     """
     receiver = Receiver(layout, steps)
+    paced = exchange.fields.flag("took")
     try:
         for _ in range(ROUNDS):
-            _ask(exchange, blobs, wanted)
+            _ask(exchange, blobs, wanted, paced=paced)
             if not wanted:
                 break
-            bad = _receive_round(exchange, receiver, dict(blobs), what)
+            bad = _receive_round(exchange, receiver, dict(blobs), what, paced=paced)
             receiver.commit()
             wanted = missing(layout, blobs)
             if not wanted:
@@ -54,32 +57,36 @@ def receive(
         receiver.close()
 
 
-def _ask(exchange: Exchange, blobs: Mapping[str, int], wanted: Missing) -> None:
+def _ask(exchange: Exchange, blobs: Mapping[str, int], wanted: Missing, *, paced: bool) -> None:
     order = {digest: number for number, digest in enumerate(blobs)}
     for at in range(0, max(len(wanted), 1), NEEDS_A_MESSAGE):
         part = [[order[digest], offset] for digest, _, offset in wanted[at : at + NEEDS_A_MESSAGE]]
         more = at + NEEDS_A_MESSAGE < len(wanted)
-        exchange.event("need", blobs=part, more=more)
+        exchange.event("need", blobs=part, more=more, took=paced)
 
 
-def _receive_round(exchange: Exchange, receiver: Receiver, blobs: Dict[str, int], what: str) -> List[str]:
+def _receive_round(
+    exchange: Exchange, receiver: Receiver, blobs: Dict[str, int], what: str, *, paced: bool
+) -> List[str]:
     """Take what the client sends up to its ``commit``; return what has to be sent again, from its start."""
     digests = list(blobs)
     bad: List[str] = []
+    taken = told = 0
     while True:
         frame = exchange.receive()
         try:
             if frame.kind == DATA:
+                taken += len(frame.payload)
                 receiver.feed(frame.payload)
-                continue
-            message = message_of(frame) or {}
-            if message.get("message") == "commit":
-                break
-            if message.get("message") != "blob" or receiver.remaining:
-                raise AgentError("usage", "the client sent something unexpected", "update lading")
-            fields = Fields(message)
-            digest = digests[fields.integer("index", high=len(digests) - 1)]
-            receiver.begin(digest, blobs[digest], fields.integer("offset"))
+            else:
+                message = message_of(frame) or {}
+                if message.get("message") == "commit":
+                    break
+                if message.get("message") != "blob" or receiver.remaining:
+                    raise AgentError("usage", "the client sent something unexpected", "update lading")
+                fields = Fields(message)
+                digest = digests[fields.integer("index", high=len(digests) - 1)]
+                receiver.begin(digest, blobs[digest], fields.integer("offset"))
         except BadContent as error:
             if not error.resumed:
                 raise AgentError(
@@ -89,6 +96,9 @@ def _receive_round(exchange: Exchange, receiver: Receiver, blobs: Dict[str, int]
                     {"digest": error.digest},
                 ) from None
             bad.append(error.digest)
+        if paced and taken - told >= TOLD_EVERY and not exchange.cancelled:
+            told = taken
+            exchange.event("took", octets=taken)
     if receiver.remaining:
         raise AgentError("usage", "the client stopped in the middle of a blob", "update lading")
     return bad
