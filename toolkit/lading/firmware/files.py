@@ -136,6 +136,8 @@ class Files:
         size: int,
         offset: int = 0,
         progress: Callable[[int], None] = lambda _octets: None,
+        *,
+        in_one_go: bool = False,
     ) -> None:
         """Write a file, or go on with one that has its first ``offset`` octets.
 
@@ -145,6 +147,7 @@ class Files:
             size: octets of it.
             offset: what the device has already.
             progress: called with octets as they are written.
+            in_one_go: make it last only at the end. Making a beginning last costs a second copy of its last block.
 
         Raises:
             SmpRefused: the firmware says no; ``FILE_WRITE_FAILED`` is what it says when space is used up.
@@ -175,7 +178,7 @@ class Files:
                 continue
             progress(len(chunk))
             done = took
-            if done - synced >= self._sync and done < size:
+            if done - synced >= self._sync and done < size and not in_one_go:
                 self.close()
                 synced = done
         self.close()

@@ -272,15 +272,16 @@ class Push:
                 if want.offset < want.size:
                     files.write(name, content, want.size, want.offset, self._wrote)
             except DeviceError as error:
-                # Going on with a file may need room for a second copy of its last block, which beginning anew does not.
-                if not is_no_space(error) or not want.offset:
+                # Going on with a beginning that was made to last needs room for a second copy of its last block.
+                if not is_no_space(error) or (not want.offset and want.size <= self._store.mcu.sync_bytes):
                     raise
                 files.empty(name)
                 self._total += want.offset
-                files.write(name, content, want.size, 0, self._wrote)
+                self._done = max(0, self._done - want.size)
+                files.write(name, content, want.size, 0, self._wrote, in_one_go=True)
             if not self._same(want.slot, content, want.size):
                 files.empty(name)
-                files.write(name, content, want.size, 0, self._wrote)
+                files.write(name, content, want.size, 0, self._wrote, in_one_go=True)
                 if not self._same(want.slot, content, want.size):
                     files.empty(name)
                     raise DeviceError(
