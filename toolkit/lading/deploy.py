@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lading.bootstrap.beside import with_engines
+from lading.check import gate
 from lading.errors import LadingError, UsageError
 
 if TYPE_CHECKING:
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.bootstrap.stages import Stage
+    from lading.bundle.reader import Bundle
     from lading.check.verdict import Verdict
-    from lading.client import PushResult, RunResult
+    from lading.client import PushResult, RunResult, Session
     from lading.devices import Device
 
 
@@ -52,6 +55,8 @@ class DeployOptions:
     """Hold the app against the device's firmware profile first, and send nothing that will not work there."""
     allow_unknown: bool = False
     """Send also what the check knows nothing of."""
+    runtime: str | None = None
+    """The runtime that is to run it on the device, in place of the one that its bill names."""
     confirm_within_s: float | None = None
     """The device goes back by itself unless the release is confirmed within so many seconds."""
 
@@ -111,7 +116,6 @@ def deploy_many(
 def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Watcher) -> Deployed:
     """Deploy to one device. Errors of lading's own end up in the result."""
     from lading.bundle import open_bundle
-    from lading.check import gate
     from lading.client import connect
 
     name = str(device)
@@ -122,20 +126,25 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
             open_bundle(bundle) as opened,
             connect(device, on_stage=lambda stage: watcher.bringing(name, stage)) as session,
         ):
-            if options.check:
-                verdict = gate.device_verdict(opened, session, device)
-                gate.refuse(verdict, allow_unknown=options.allow_unknown)
-                watcher.stage(name, gate.said(verdict))
-            else:
-                watcher.stage(name, "not checked: nothing has compared the app with what this device can do")
-            push = session.push(
-                opened,
-                force=options.force,
-                keep=options.keep,
+            verdict, judged = _checked(opened, session, device, options)
+            watcher.stage(name, gate.said(verdict) if verdict else _UNCHECKED)
+            push = with_engines(
+                session,
+                opened.bill.engines,
+                lambda: session.push(
+                    opened,
+                    force=options.force,
+                    keep=options.keep,
+                    dry_run=options.dry_run,
+                    confirm_within_s=options.confirm_within_s,
+                    runtime=options.runtime,
+                    judged=judged,
+                    on_event=lambda event, members: _warned(watcher, name, event, members),
+                    progress=lambda done, total: watcher.progress(name, done, total),
+                ),
+                device,
                 dry_run=options.dry_run,
-                confirm_within_s=options.confirm_within_s,
-                on_event=lambda event, members: _warned(watcher, name, event, members),
-                progress=lambda done, total: watcher.progress(name, done, total),
+                on_stage=lambda stage: watcher.bringing(name, stage),
             )
             watcher.pushed(name, push)
             run: RunResult | None = None
@@ -146,6 +155,48 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
             return Deployed(name, push, run, None, verdict is not None, verdict, session.round_trips)
     except LadingError as error:
         return Deployed(name, push, None, error, verdict is not None, verdict)
+
+
+_UNCHECKED = "not checked: nothing has compared the app with what this device can do"
+
+
+def _checked(
+    bundle: Bundle, session: Session, device: Device, options: DeployOptions
+) -> tuple[Verdict | None, list[dict[str, Any]]]:
+    """What the check says of the runtime that the app is for, and, for the device to keep, of each that it has.
+
+    On a runtime of the device's own an app is always checked: only what passes is run there.
+
+    Raises:
+        CheckRefused: it must not be sent.
+    """
+    from lading.check import installed
+    from lading.devices import EmulatedDevice
+
+    wanted = options.runtime or bundle.bill.app.runtime
+    emulated = isinstance(device, EmulatedDevice)
+    own = emulated or wanted == installed.OWN
+    verdict: Verdict | None = None
+    if own and options.check:
+        verdict = gate.device_verdict(bundle, session, device)
+        gate.refuse(verdict, allow_unknown=options.allow_unknown)
+    if emulated or (own and not (options.check and _has_runtimes(session))):
+        return verdict, []
+    there = session.runtimes() if _has_runtimes(session) else []
+    if not own:
+        installed.find(there, wanted, str(device))
+    judged = []
+    for runtime in there:
+        said = installed.runtime_verdict(bundle, session, device, runtime)
+        if runtime["name"] == wanted:
+            verdict = said
+            gate.refuse(said, allow_unknown=options.allow_unknown)
+        judged.append(installed.judged(runtime, said, allow_unknown=options.allow_unknown))
+    return verdict, judged
+
+
+def _has_runtimes(session: Session) -> bool:
+    return any(f.startswith("runtime-") and f != "runtime-lading" for f in session.hello.features)
 
 
 def _warned(watcher: Watcher, device: str, event: str, members: Mapping[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""The agent's command line: ``serve``, ``runner``, ``version``; ``install``, ``rollback``, ``purge``."""
+"""The agent's command line: ``serve``, ``runner``, ``stage``, ``version``; ``install``, ``rollback``, ``purge``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         from lading_agent.nn import process
 
         return process.main(words[1:])
+    if words[:1] == ["installed"]:
+        from lading_agent.runs import installed
+
+        return installed.main(words[1:])
     if words[:1] and words[0] in LEFT_BEHIND:
         from lading_agent.keep import main as keep
         from lading_agent.serve.stdio import open_served
@@ -34,6 +38,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         return keep.main(words, open_served)
     from lading_agent.bootstrap import commands as bootstrap
 
+    if words[:1] == ["stage"]:
+        from lading_agent.line import stage
+
+        return stage.main()
     parser = argparse.ArgumentParser(prog="lading-agent", description="lading's device side")
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="speak the agent protocol on standard input and output")
@@ -44,6 +52,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         commands.add_parser(name, help=text)
     bootstrap.add_commands(commands)
     commands.add_parser("runner", help="host one guest (started by the agent)")
+    commands.add_parser("installed", help="host one guest on the device's own runtime (started by the agent)")
+    commands.add_parser("stage", help="lend the terminal that this runs on to the line layer (started over a console)")
     commands.add_parser("version", help="version of the agent and of its protocol")
     options = parser.parse_args(words)
     if options.command == "version":

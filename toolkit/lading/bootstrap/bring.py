@@ -68,7 +68,7 @@ def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: P
     judge.check_look(seen, where)
     python = judge.python_of(seen, where)
     judge.check_home(seen, where)
-    engines = _engines(seen, where, on_stage)
+    engines = _engines(seen, where, cargo, on_stage)
     judge.check_space(seen, where, 2 * len(cargo.agent) + sum(part.size for part in engines))
     link = _bring_agent(host, home, python, cargo, seen, on_stage, project_dir)
     connection = _connect(link)
@@ -81,15 +81,17 @@ def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: P
         connection.close()
 
 
-def _engines(seen: Look, where: str, on_stage: OnStage) -> Sequence[EnginePart]:
+def _engines(seen: Look, where: str, cargo: Cargo, on_stage: OnStage) -> Sequence[EnginePart]:
     """The engines for the device, on this machine; none where it has a runtime that the agent can use instead."""
     from lading.engines import default_set
-    from lading_agent.serve.device import FEATURES
 
     reasons = judge.engine_reasons(seen)
     if reasons:
-        if any(f"runtime-{runtime['command']}" in FEATURES for runtime in seen.facts.get("runtimes") or ()):
-            on_stage(Stage("look", f"without an engine of lading's own: {reasons[0]}"))
+        usable = {entry["command"]["runtime"] for entry in cargo.runtimes}
+        found = [r for r in seen.facts.get("runtimes") or () if r["command"] in usable]
+        if found:
+            named = ", ".join(f"{r['name']} {r['version']}".rstrip() for r in found)
+            on_stage(Stage("look", f"without an engine of lading's own ({reasons[0]}); it has {named}"))
             return ()
         judge.refuse_engines(seen, where, reasons)
     return default_set(
@@ -109,7 +111,8 @@ def _bring_agent(
     project_dir: Path | None,
 ) -> AgentLink:
     """Send the agent and the device file in one go; the same command then is the agent."""
-    device = json.dumps(device_document(seen, cargo.profile, project_dir), sort_keys=True).encode()
+    document = {**device_document(seen, cargo.profile, project_dir), "runtimes": list(cargo.runtimes)}
+    device = json.dumps(document, sort_keys=True).encode()
     link = host.start(install_line(home, python, cargo, len(device)))
     data = cargo.agent + device
     text = f"bringing the agent ({cargo.file_name})"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lading import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ENGINES_FOLDER: Final = "LADING_ENGINES"
 """The environment variable that names a folder with the engines' wheels, for closed networks."""
@@ -29,6 +29,8 @@ class Cargo:
     """The resolved firmware profile that the device gets."""
     engines: Mapping[str, Any]
     """Which engines, by architecture: what changes when they do."""
+    runtimes: Sequence[Mapping[str, Any]] = ()
+    """What is known of other runtimes: ``id`` of each firmware profile, its ``command`` and ``statuses``."""
 
     @cached_property
     def digest(self) -> str:
@@ -44,7 +46,7 @@ class Cargo:
     @cached_property
     def ready(self) -> str:
         """The name of all this together: another one where anything differs."""
-        doc = {"agent": self.digest, "profile": self.profile, "engines": self.engines}
+        doc = {"agent": self.digest, "profile": self.profile, "engines": self.engines, "runtimes": list(self.runtimes)}
         return hashlib.sha256(json.dumps(doc, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -59,7 +61,19 @@ def load_cargo(project_dir: Path | None = None) -> Cargo:
     from lading.devices.resolve import DEFAULT_FIRMWARE
 
     profile = profiles.find(DEFAULT_FIRMWARE, project_dir).resolved()
-    return Cargo(build_agent(with_host=False), profile, _engines())
+    return Cargo(build_agent(with_host=False), profile, _engines(), known_runtimes(project_dir))
+
+
+def known_runtimes(project_dir: Path | None = None) -> list[dict[str, Any]]:
+    """What an agent is told of the runtimes that a device may have of its own.
+
+    A profile whose file cannot be used stands for no runtime: whoever uses it is told what is wrong with it.
+    """
+    from lading import profiles
+
+    known = profiles.load_all(project_dir, skipped=lambda _error: None)
+    docs = [profile.resolved() for profile in known.values() if profile.command is not None]
+    return [{key: doc[key] for key in ("id", "command", "statuses")} for doc in docs]
 
 
 def engines_folder() -> Path | None:

@@ -35,6 +35,17 @@ _TIME = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|m|min|h)?")
 _SECONDS = {None: 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", metavar="NAME", help="Run it on this runtime of the device: lading, wasmedge, iwasm, wasmtime."
+    ),
+]
+AllowUnknown = Annotated[
+    bool, typer.Option("--allow-unknown", help="Also where the check does not know whether it works.")
+]
+
+
 def parse_size(text: str, option: str) -> int:
     """``64MiB``, ``1.5GB``, ``4096``: bytes.
 

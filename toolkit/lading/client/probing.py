@@ -37,6 +37,7 @@ def probe(
     *,
     at_once: int,
     timeout_s: float | None,
+    runtime: str | None,
     on_guest: Callable[[], None] | None,
 ) -> list[ProbedGuest]:
     """Run guests on the device; see ``Session.probe``."""
@@ -45,6 +46,7 @@ def probe(
         "models": [{"name": name, "size": len(data)} for name, data in models.items()],
         "at_once": at_once,
         "timeout_s": timeout_s,
+        "runtime": runtime,
     }
     found: dict[int, ProbedGuest] = {}
     with connection.call("probe", request) as call:

@@ -34,6 +34,9 @@ def request(
     timeout_s: float | None,
     memory_bytes: int | None,
     threads: int | None,
+    *,
+    runtime: str | None = None,
+    allow_unknown: bool = False,
 ) -> dict[str, Any]:
     """The members of the request ``run``."""
     return {
@@ -44,6 +47,8 @@ def request(
         "timeout_s": timeout_s,
         "memory_bytes": memory_bytes,
         "threads": threads,
+        "runtime": runtime,
+        "allow_unknown": allow_unknown,
     }
 
 

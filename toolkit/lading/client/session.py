@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lading.client import keeping, probing, pushing, running
 from lading.client.connection import Connection
+from lading.client.installing import install_engines
 from lading.errors import LinkLost
 from lading_agent.wire import messages
 from lading_agent.wire.frames import DATA, MESSAGE
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
+    from lading.bootstrap.check import Check
     from lading.client.events import Event
+    from lading.client.installing import InstalledEngines
     from lading.client.probing import ProbedGuest
     from lading.client.pushing import Cargo
     from lading.client.results import PushResult, RunResult
+    from lading.engines import EnginePart
     from lading.links.base import Link
     from lading_agent.wire.hello import Hello
 
@@ -66,6 +70,8 @@ class Session:
         force: bool = False,
         dry_run: bool = False,
         confirm_within_s: float | None = None,
+        runtime: str | None = None,
+        judged: Sequence[Mapping[str, Any]] = (),
         progress: Callable[[int, int], None] | None = None,
         on_event: Callable[[str, Mapping[str, object]], None] | None = None,
     ) -> PushResult:
@@ -78,6 +84,9 @@ class Session:
             force: do it even if the release is current, and read again what the device has.
             dry_run: only say what would be sent.
             confirm_within_s: unless :meth:`confirm` comes within so many seconds, the device goes back by itself.
+            runtime: the runtime that is to run it on the device, in place of the one in its bill.
+            judged: what the check says of it on the device's own runtimes (see :mod:`lading.check.installed`); on one
+                of those it is run only if that says yes.
             progress: called with octets sent, and octets to send.
             on_event: called with the name and members of what the device says (``golden``, ``smoke``, ``log``).
 
@@ -94,6 +103,8 @@ class Session:
             force=force,
             dry_run=dry_run,
             confirm_within_s=confirm_within_s,
+            runtime=runtime,
+            judged=judged,
             progress=progress,
             on_event=on_event,
         )
@@ -110,6 +121,8 @@ class Session:
         timeout_s: float | None = None,
         memory_bytes: int | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        allow_unknown: bool = False,
     ) -> RunResult:
         """Run an app's release and wait for its end.
 
@@ -123,11 +136,15 @@ class Session:
             timeout_s: seconds, in place of the app's own limit.
             memory_bytes: in place of the app's own limit; never above the target's.
             threads: interpreter threads, in place of the app's own.
+            runtime: in place of the one that it was deployed for.
+            allow_unknown: also on a runtime of the device's own for which nobody knows whether it works.
 
         Returns:
             How it ended, also when the host ended it.
         """
-        request = running.request(app, args, env, release, timeout_s, memory_bytes, threads)
+        request = running.request(
+            app, args, env, release, timeout_s, memory_bytes, threads, runtime=runtime, allow_unknown=allow_unknown
+        )
         return running.run(self._connection, request, stdin, on_event)
 
     def run_detached(
@@ -140,13 +157,17 @@ class Session:
         timeout_s: float | None = None,
         memory_bytes: int | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        allow_unknown: bool = False,
     ) -> dict[str, Any]:
         """Start an app's release and leave it to the device; arguments as :meth:`run`.
 
         Returns:
             ``run`` (its number), ``app``, ``release``, ``state``, ``pid`` …
         """
-        request = running.request(app, args, env, release, timeout_s, memory_bytes, threads)
+        request = running.request(
+            app, args, env, release, timeout_s, memory_bytes, threads, runtime=runtime, allow_unknown=allow_unknown
+        )
         return keeping.detach(self._connection, request)
 
     def logs(
@@ -204,6 +225,40 @@ class Session:
         """The device's ``target`` and ``profile``, whole."""
         return self._connection.ask("describe")
 
+    def runtimes(self) -> list[dict[str, Any]]:
+        """The runtimes that the device has of its own.
+
+        Returns:
+            Of each ``name``, ``path``, ``version``, the ids of the firmware ``profiles`` that stand for that release,
+            and whether that was ``measured``.
+        """
+        return list(self._connection.ask("runtimes").get("runtimes") or ())
+
+    def keep_measured(self, runtime: str, profile: str) -> None:
+        """Have the device remember which firmware profile one of its runtimes was measured to have; "": forget it."""
+        self._connection.ask("runtimes", name=runtime, measured=profile)
+
+    def install_beside(
+        self,
+        parts: Sequence[EnginePart],
+        check: Check,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_event: Callable[[str, Mapping[str, object]], None] | None = None,
+    ) -> InstalledEngines:
+        """Bring engines that apps ask for by their versions; the device's default set stays what it is.
+
+        Args:
+            parts: runner, wasmtime and litert.
+            check: the inference that the device has to get right with them.
+            progress: called with octets sent, and octets to send.
+            on_event: called with what else the device says.
+
+        Raises:
+            EngineFailed: the device tried them, and they do not work there.
+        """
+        return install_engines(self._connection, parts, check, beside=True, progress=progress, on_event=on_event)
+
     def facts(self) -> dict[str, Any]:
         """What the device is: ``facts``, the ``sources`` that they were read from, and whether it is ``emulated``."""
         return self._connection.ask("facts")
@@ -215,6 +270,7 @@ class Session:
         *,
         at_once: int = 1,
         timeout_s: float | None = None,
+        runtime: str | None = None,
         on_guest: Callable[[], None] | None = None,
     ) -> list[ProbedGuest]:
         """Run small modules on the device's own runtime, each in a process of its own; nothing of them is kept.
@@ -224,10 +280,17 @@ class Session:
             models: models that they may load by name.
             at_once: how many may run at the same time.
             timeout_s: seconds for each.
+            runtime: one of the device's own runtimes, in place of lading's.
             on_guest: called as each of them has ended.
         """
         return probing.probe(
-            self._connection, guests, models or {}, at_once=at_once, timeout_s=timeout_s, on_guest=on_guest
+            self._connection,
+            guests,
+            models or {},
+            at_once=at_once,
+            timeout_s=timeout_s,
+            runtime=runtime,
+            on_guest=on_guest,
         )
 
     def status(self, app: str | None = None) -> dict[str, Any]:

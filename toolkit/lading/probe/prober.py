@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lading import profiles as firmware
+from lading.check.installed import find
 from lading.probe import suite
 from lading.probe.fit import Fit, cases_for, fits
 from lading.probe.measure import measure, modules
@@ -46,6 +47,10 @@ class Probed:
     fits: tuple[Fit, ...] = ()
     """All profiles of the same import module, the best first."""
     runtime: str = ""
+    installed: str = ""
+    """The runtime of the device's own that was measured; empty for what the agent runs guests with."""
+    remembered: str = ""
+    """The firmware profile that the device from now on takes that runtime to have."""
     guests: int = 0
     round_trips: int = 0
 
@@ -74,6 +79,7 @@ def probe(
     device: str,
     *,
     unsafe: bool = False,
+    installed: str | None = None,
     project: Path | None = None,
     at_once: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -85,6 +91,7 @@ def probe(
         session: a session with its agent.
         device: its address, for the report.
         unsafe: also try what is known, or suspected, to crash some runtimes.
+        installed: measure this runtime of the device's own in place of lading's.
         project: a project folder with firmware profiles of its own.
         at_once: guests that may run at the same time; as many as the machine has processors for an emulated device, one
             after the other on a board, when not given.
@@ -92,6 +99,7 @@ def probe(
         skipped: is told of each firmware profile that the device cannot be compared with because its file is wrong.
 
     Raises:
+        CheckRefused: the device has no such runtime.
         CannotProbe: the device's runner fails before any guest can say something.
         LadingError: the link or the agent fails.
     """
@@ -99,6 +107,9 @@ def probe(
     asked = session.facts()
     emulated = bool(asked.get("emulated"))
     target, profile = dict(said.get("target") or {}), dict(said.get("profile") or {})
+    known = firmware.load_all(project, skipped=skipped)
+    if installed is not None and not emulated:
+        profile = _declared(session, installed, device, known)
     bare = Probed(
         device=device,
         emulated=emulated,
@@ -107,13 +118,14 @@ def probe(
         target=target,
         profile=profile,
         unsafe=unsafe,
+        installed=installed or "",
         round_trips=session.round_trips,
     )
     if not bare.runs_guests or not asked.get("guests", True):
         return bare
     counter = _Counter(progress)
     width = at_once or (min(4, (os.cpu_count() or 1) + 1) if emulated else 1)
-    runner = AgentRunner(session, at_once=width, on_guest=counter.ended)
+    runner = AgentRunner(session, at_once=width, on_guest=counter.ended, runtime=installed)
     results = explore(suite.presence(), runner, unsafe=unsafe, on_round=counter.asked)
     found = modules(results)
     results |= explore(cases_for(found), runner, unsafe=unsafe, on_round=counter.asked)
@@ -122,17 +134,36 @@ def probe(
         # What the profile leaves open is this machine's engine speaking, not the board's.
         stated = (profile.get("wasm") or {}).get("features") or {}
         measured["wasm"] = {k: v if k in stated else None for k, v in measured["wasm"].items()}
-    known = firmware.load_all(project, skipped=skipped)
+    held = fits(results, known, found, unsafe=unsafe, named=runner.names)
+    remembered = ""
+    if installed is not None and not emulated:
+        exact = [fit.profile for fit in held if not fit.differences and _of(known[fit.profile], installed)]
+        remembered = next((id_ for id_ in exact if id_ == profile.get("id")), exact[0] if exact else "")
+        session.keep_measured(installed, remembered)
     return Probed(
-        **{f: getattr(bare, f) for f in ("device", "emulated", "facts", "target", "profile", "unsafe")},
+        **{f: getattr(bare, f) for f in ("device", "emulated", "facts", "target", "profile", "unsafe", "installed")},
+        remembered=remembered,
         results=results,
         modules=tuple(found),
         measured=measured,
-        fits=tuple(fits(results, known, found, unsafe=unsafe, named=True)),
+        fits=tuple(held),
         runtime=runner.runtime,
         guests=counter.total,
         round_trips=session.round_trips,
     )
+
+
+def _declared(
+    session: Session, name: str, device: str, known: Mapping[str, firmware.FirmwareProfile]
+) -> dict[str, Any]:
+    """The profile that one of a device's runtimes should have: of its release, or else any of that runtime."""
+    there = find(session.runtimes(), name, device)
+    ids = [*(there.get("profiles") or ()), *(id_ for id_, profile in known.items() if _of(profile, name))]
+    return next((known[id_].resolved() for id_ in ids if id_ in known), {})
+
+
+def _of(profile: firmware.FirmwareProfile, runtime: str) -> bool:
+    return profile.command is not None and profile.command.runtime == runtime
 
 
 class _Counter:

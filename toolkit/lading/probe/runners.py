@@ -18,6 +18,7 @@ from lading.probe.guests import assemble
 from lading.probe.models import model
 from lading.probe.observed import MOST_OUTPUT, End, GuestResult, read_output
 from lading.probe.prologues import NAME
+from lading_agent.runs.words import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,14 +59,23 @@ class AgentRunner:
         session: a session with the device's agent.
         at_once: how many guests may run at the same time.
         on_guest: called as each guest has ended.
+        runtime: a runtime of the device's own, in place of lading's.
     """
 
     names = True
 
-    def __init__(self, session: Session, *, at_once: int = 1, on_guest: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        at_once: int = 1,
+        on_guest: Callable[[], None] | None = None,
+        runtime: str | None = None,
+    ) -> None:
         self._session = session
         self._at_once = at_once
         self._on_guest = on_guest
+        self._asked = runtime
         self.runtime = ""
         """What the device's runner calls itself."""
 
@@ -80,6 +90,7 @@ class AgentRunner:
             {NAME: model("echo_f32")},
             at_once=self._at_once,
             timeout_s=TIME_S,
+            runtime=self._asked,
             on_guest=self._on_guest,
         )
         return [self._result(program, result) for program, result in zip(programs, results, strict=True)]
@@ -87,7 +98,18 @@ class AgentRunner:
     def _result(self, program: Program, result: ProbedGuest) -> GuestResult:
         self.runtime = self.runtime or result.runtime
         outcome = end_outcome(result.outcome, result.kind, result.message, result.remedy)
-        return read_output(program, result.output, End(outcome, result.status, result.message))
+        read = read_output(program, result.output, End(outcome, result.status, result.message))
+        return as_command(read) if self._asked is not None else read
+
+
+def as_command(result: GuestResult) -> GuestResult:
+    """What came of a guest under a program that says nothing but its exit status.
+
+    A guest that began and was not heard to finish did not end by itself, whatever the status.
+    """
+    if result.end.outcome == "exit" and result.began and not result.finished:
+        return GuestResult(result.calls, End("died", result.end.status, result.end.message), began=True)
+    return result
 
 
 class CommandRunner:
@@ -134,7 +156,7 @@ class CommandRunner:
                 return list(pool.map(lambda pair: self._one(pair[0], pair[1], echo), zip(programs, paths, strict=True)))
 
     def _one(self, program: Program, path: Path, echo: Path) -> GuestResult:
-        words = [w.replace("{module}", str(path)).replace("{model}", str(echo)) for w in self._words]
+        words = fill(self._words, {"module": str(path), "model": str(echo)})
         try:
             process = subprocess.Popen(
                 words,
@@ -156,10 +178,7 @@ class CommandRunner:
             if self._on_guest is not None:
                 self._on_guest()
         last = complaint[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
-        result = read_output(program, output, _end(process.returncode, last[0][:300] if last else ""))
-        if result.end.outcome == "exit" and result.began and not result.finished:
-            return GuestResult(result.calls, End("died", result.end.status, result.end.message), began=True)
-        return result
+        return as_command(read_output(program, output, _end(process.returncode, last[0][:300] if last else "")))
 
 
 def _listen(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lading.profiles.schema import FirmwareProfile
 
-NOT_BEHAVIOUR = ("id", "title", "summary", "extends", "schema", "provenance")
+NOT_BEHAVIOUR = ("id", "title", "summary", "extends", "schema", "provenance", "command")
 """What two profiles always say differently."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lading import names
@@ -12,13 +13,27 @@ from lading_agent.nn.calls import CRASHES
 from lading_agent.nn.decode import PARAMETERS
 from lading_agent.nn.facts import DTYPES
 from lading_agent.nn.rules import CONDITIONS, INPUT_TRANSFERS, OUTPUT_TRANSFERS, STEPS
+from lading_agent.runs.words import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lading.profiles.schema import Codes, FirmwareProfile
+    from lading.profiles.schema import Codes, Command, FirmwareProfile
 
 _DTYPES = {name for name, _ in DTYPES.values()}
+
+
+_PLACES: dict[str, set[str]] = {
+    "words": {"module", "directories", "variables", "models", "arguments"},
+    "directory": {"guest", "host"},
+    "read_only_directory": {"guest", "host"},
+    "variable": {"name", "value"},
+    "hidden_variable": {"name"},
+    "model": {"name", "encoding", "target", "path", "folder"},
+    "link": {"name", "encoding"},
+}
+"""Places that each template of ``[command]`` may have."""
+_LISTS = ("directories", "variables", "models", "arguments")
 
 
 def check(profile: FirmwareProfile, where: str) -> None:
@@ -27,6 +42,8 @@ def check(profile: FirmwareProfile, where: str) -> None:
     Raises:
         DataFileError: names file, key, cause and remedy.
     """
+    if profile.command is not None:
+        _command(where, profile.command)
     if profile.abi is None:
         if profile.functions:
             raise invalid(where, "abi", "is missing, but there are functions", remedy="add the [abi] table")
@@ -51,6 +68,23 @@ def check(profile: FirmwareProfile, where: str) -> None:
         _codes(where, key, codes, numbers, outcomes)
     _tensors(where, profile, outcomes)
     _functions(where, profile, outcomes)
+
+
+def _command(where: str, command: Command) -> None:
+    for key, known in _PLACES.items():
+        words = getattr(command, key)
+        for name in places([words] if isinstance(words, str) else words):
+            _known(where, f"command.{key.replace('_', '-')}", name, known, "place")
+    for name in ("module", "arguments"):
+        if name not in places(command.words):
+            raise invalid(where, "command.words", f"there is no place for {{{name}}}", remedy=f'add "{{{name}}}"')
+    for name in _LISTS:
+        if any(f"{{{name}}}" in word and word != f"{{{name}}}" for word in command.words):
+            raise invalid(where, "command.words", f"{{{name}}} is not a word of its own", remedy=f'write "{{{name}}}"')
+    for key in ("since", "before"):
+        text = getattr(command, key)
+        if text and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", text):
+            raise invalid(where, f"command.{key}", f"{text!r} is no release", remedy='write "2.4"')
 
 
 def _no_number_twice(where: str, key: str, numbers: Mapping[str, int]) -> None:

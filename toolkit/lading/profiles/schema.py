@@ -164,6 +164,48 @@ class Wasm(Table, frozen=True):
     notes: str = ""
 
 
+class Command(Table, frozen=True):
+    """How a device's own program of that runtime runs a guest, and which releases of it the profile stands for.
+
+    Places in words: ``{module}``; ``{directories}``, ``{variables}``, ``{models}`` and ``{arguments}``, each a word of
+    its own that becomes as many as there are.
+    """
+
+    runtime: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+    """What ``lading.toml`` and ``--runtime`` call it."""
+    program: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    """The program's name on the device's search path."""
+    words: list[str]
+    """The command line after the program."""
+    directory: list[str]
+    """Words that open a directory: ``{guest}``, ``{host}``."""
+    variable: list[str]
+    """Words that set a variable of the guest: ``{name}``, ``{value}``."""
+    since: str = ""
+    """The first release that the profile stands for, as in ``2.4``; without it, it stands for none by its number."""
+    before: str = ""
+    """The first release after those."""
+    places: list[str] = msgspec.field(default_factory=list)
+    """Further folders where installers put the program; ``~`` is the user's home."""
+    read_only_directory: list[str] = msgspec.field(default_factory=list)
+    """As ``directory``, for directories that the guest must not write to; absent: the runtime has none such."""
+    hidden_variable: list[str] = msgspec.field(default_factory=list)
+    """Words that hand over a variable of the program's own environment, for secrets: ``{name}``."""
+    model: list[str] = msgspec.field(default_factory=list)
+    """Words that tell of a named model: ``{name}``, ``{encoding}``, ``{target}``, ``{path}``, and ``{folder}``, where
+    its ``link`` is."""
+    encodings: dict[str, str] = msgspec.field(default_factory=dict)
+    """Encodings of named models, and what the runtime calls them; it is told of no others."""
+    targets: dict[str, str] = msgspec.field(default_factory=dict)
+    """What the runtime calls a model's target, where that is something else."""
+    link: str = ""
+    """A name that each named model gets in the folder in which the program starts: ``{name}``, ``{encoding}``."""
+    memory_limit: bool = True
+    """Whether it bears a limit of its private data."""
+    memory_own: Size | None = None
+    """Private data that it uses for itself."""
+
+
 class KnownCrash(Table, frozen=True):
     """Something that kills the host process."""
 
@@ -221,6 +263,8 @@ class FirmwareProfile(Table, frozen=True):
     """Names of the only operators that the firmware has; empty: all of them."""
     functions: dict[str, Program] = msgspec.field(default_factory=dict)
     """Per function, the steps of the host in order; ``exit`` is what happens when the guest ends."""
+    command: Command | None = None
+    """How a program of that runtime on a device is started; absent: none can be."""
     crashes: list[KnownCrash] = msgspec.field(default_factory=list)
     vendor: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     """Free pairs."""

@@ -175,11 +175,13 @@ class StoredEngines:
         """
         return self._file(self._part(name, version))
 
-    def record(self, parts: Mapping[str, Part]) -> None:
-        """Write parts down and make them the default set. Their blobs are there."""
+    def record(self, parts: Mapping[str, Part], *, default: bool = True) -> None:
+        """Write parts down, and make them the default set unless told otherwise. Their blobs are there."""
         make_dirs(self.folder)
         for part in parts.values():
             replace_json(self._file_of(part.name, part.version), part.to_json(), self._layout.scratch())
+        if not default:
+            return
         before = self.default()
         kept = self.previous() if before is not None and _same(before, parts) else before
         self._replace(parts, kept)

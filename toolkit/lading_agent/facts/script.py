@@ -41,6 +41,8 @@ SECTIONS = (
     (
         "runtimes",
         (
+            # Where their installers put them: a command over SSH has a shorter search path than a login.
+            'PATH="$PATH:/usr/local/bin:$HOME/.wasmedge/bin:$HOME/.wasmtime/bin"; export PATH; '
             "for p in wasmedge iwasm wasmtime; do "
             'w=$(command -v "$p") && echo "$p $w $("$p" --version 2>&1 </dev/null | head -n 1)"; done'
         ),

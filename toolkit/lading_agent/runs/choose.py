@@ -9,6 +9,7 @@ from lading_agent.engines import identity, packages
 from lading_agent.engines.code import CODE, CodeCache
 from lading_agent.engines.identity import Identities
 from lading_agent.engines.parts import EngineDamaged, EngineFile, EngineMissing, EngineSet
+from lading_agent.runs.installed import installed_runner
 from lading_agent.runs.launch import CannotLaunch, python_runner
 from lading_agent.runs.native import NativeRunner, unspoken
 from lading_agent.runs.result import RunResult
@@ -88,6 +89,8 @@ class Chooser:
         Raises:
             CannotLaunch: nothing here can do it, or an engine is damaged.
         """
+        if spec.program:
+            return installed_runner()
         native = self.native(spec)
         return native(spec) if native is not None else python_runner(spec)
 
@@ -159,6 +162,8 @@ class Chooser:
 
     def _against(self, spec: RunSpec) -> str:
         """Why the native runner is not the one for this run, wherever that is; empty when it is."""
+        if spec.program:
+            return "the device's own runtime was asked for"
         if self._host == NATIVE:
             return ""
         if self._host == PYTHON:

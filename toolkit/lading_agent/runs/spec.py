@@ -109,6 +109,8 @@ class RunSpec:
     """``sha256:…`` of the module's file, where it is known: its compiled code is then kept and found by it."""
     engines: Mapping[str, str] = field(default_factory=dict)
     """Versions of the native runner's engines that the app asks for, by name; of others, whatever is there."""
+    program: Mapping[str, Any] = field(default_factory=dict)
+    """The device's own runtime that is to run the guest (see :mod:`lading_agent.runs.program`); empty: lading's."""
     trace: Mapping[str, Any] = field(default_factory=dict)
     """Whether wasi-nn calls are told, and how: see :mod:`lading_agent.nn.observed`; empty: they are not."""
 
@@ -143,6 +145,7 @@ class RunSpec:
             names_dir=doc.get("names_dir", ""),
             module_digest=doc.get("module_digest", ""),
             engines=dict(doc.get("engines", {})),
+            program=dict(doc.get("program", {})),
             trace=dict(doc.get("trace", {})),
         )
 

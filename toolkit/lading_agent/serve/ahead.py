@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol, runtime_checkable
 
 from lading_agent.runs.spec import RunSpec
+from lading_agent.serve.runtimes import acted
 
 if TYPE_CHECKING:
     from lading_agent.bill import Bill
@@ -38,6 +39,8 @@ def compile_ahead(served: Served, exchange: Exchange, bill: Bill, release: Relea
     Returns:
         ``state`` (``compiled``, ``present``, ``failed``, or ``off`` where code is not kept), ``bytes`` and ``ms``.
     """
+    if not acted(served, release.runtime or bill.app.runtime):
+        return {"state": "off"}  # the device's own runtime runs it
     module = bill.variant(release.variant).module
     spec = RunSpec(
         str(served.layout.blob(module.digest)), served.profile, module_digest=module.digest, engines=bill.engines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from lading_agent.errors import AgentError
 from lading_agent.keep.surroundings import Surroundings
@@ -33,8 +33,10 @@ FEATURES = (
     "facts",
     "probe",
     "engines",
+    "runtimes",
     "runtime-lading",
 )
+"""Of every agent; ``runtime-NAME`` is added for each runtime of the device's own that was found there."""
 STDIN_WINDOW = 256 * 1024
 _TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
 
@@ -55,6 +57,8 @@ class Served:
     device_file: Optional[Path] = None
     """Where target and profile were read from; None: ``device.json`` in the home."""
     surroundings: Surroundings = field(default_factory=Surroundings)
+    runtimes: Sequence[Mapping[str, Any]] = ()
+    """What is known of other runtimes: ``id`` of a firmware profile, its ``command`` and ``statuses``."""
 
     def own_words(self, command: str) -> List[str]:
         """The command line of another process of this agent, for the same device."""
@@ -76,9 +80,11 @@ class Served:
 
     def hello(self) -> Hello:
         """What the agent says first."""
+        from lading_agent.serve.runtimes import names
+
         return Hello(
             role="agent",
-            features=FEATURES,
+            features=(*FEATURES, *(f"runtime-{name}" for name in names(self))),
             limits={"frame": MAX_FRAME, "stdin": STDIN_WINDOW},
             python=platform.python_version(),
             machine=platform.machine(),

@@ -72,10 +72,14 @@ def _state(layout: Layout) -> Dict[str, Any]:
 
 
 def _install(served: Served, exchange: Exchange) -> Dict[str, Any]:
-    """Take a set of parts. The old set stays the default unless the new one is whole and infers right."""
+    """Take a set of parts. The old set stays the default unless the new one is whole and infers right.
+
+    With ``beside`` it stays the default anyhow: the new parts are there for apps that ask for their versions.
+    """
     fields, layout = exchange.fields, served.layout
     parts = _parts(fields.raw("parts"))
     distrust = fields.flag("distrust")
+    beside = fields.flag("beside")
     ready = fields.optional_text("ready")
     sizes = [fields.integer(f"{name}_size", high=MOST_CHECK_BYTES) for name in ("module", "model", "expected")]
     module, model, expected = (exchange.receive_bytes(size) for size in sizes)
@@ -91,9 +95,10 @@ def _install(served: Served, exchange: Exchange) -> Dict[str, Any]:
         layout.blob(parts[RUNNER].library[0]).chmod(_RUNNABLE)
         exchange.event("check")
         result = _check(served, exchange, parts, module, model, expected)
-        stored.record(parts)
+        stored.record(parts, default=not beside or stored.default() is None)
         (layout.staging / INTENT).unlink()
-        forgotten = stored.forget(collect.engines_wanted(layout))
+        # What came beside the default set is for an app that is still to come: nothing names it yet.
+        forgotten = [] if beside else stored.forget(collect.engines_wanted(layout))
         gone = collect.drop_unneeded(layout)
         if ready is not None:
             mark_ready(layout, ready)

@@ -27,7 +27,7 @@ def detach(served: Served, exchange: Exchange, app: str) -> Dict[str, Any]:
     fields = exchange.fields
     if fields.flag("stdin"):
         raise AgentError("usage", "a detached run has no standard input", "leave one of them out")
-    members = ("args", "env", "release", "threads", "timeout_s", "memory_bytes")
+    members = ("args", "env", "release", "threads", "timeout_s", "memory_bytes", "runtime", "allow_unknown")
     request = {name: fields.raw(name) for name in members if fields.raw(name) is not None}
     return detached.start(served, app, request).told()
 

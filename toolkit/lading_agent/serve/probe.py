@@ -10,13 +10,15 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.errors import AgentError
 from lading_agent.runs import supervise
 from lading_agent.runs.spec import Limits, ModelSpec, RunSpec
+from lading_agent.serve.runtimes import OWN, acted, require
 
 if TYPE_CHECKING:
+    from lading_agent.runs.program import Program
     from lading_agent.runs.result import RunResult
     from lading_agent.serve.device import Served
     from lading_agent.serve.exchange import Exchange
@@ -43,6 +45,8 @@ def probe(served: Served, exchange: Exchange) -> Dict[str, Any]:
     models = _pieces(exchange, "models")
     at_once = exchange.fields.integer("at_once", 1, low=1, high=MOST_AT_ONCE)
     time_s = exchange.fields.optional_seconds("timeout_s") or TIME_S
+    runtime = exchange.fields.optional_text("runtime") or OWN
+    program = None if acted(served, runtime) else require(served, runtime)
     if sum(piece.size for piece in (*guests, *models)) > MOST_BYTES:
         raise AgentError("usage", f"a probe may send {MOST_BYTES} bytes in all", "ask for fewer guests at once")
     with tempfile.TemporaryDirectory(prefix="lading-probe-") as folder:
@@ -52,7 +56,8 @@ def probe(served: Served, exchange: Exchange) -> Dict[str, Any]:
         for piece, path in zip((*guests, *models), (*modules, *files)):
             path.write_bytes(exchange.receive_bytes(piece.size))
         named = tuple(ModelSpec(name=piece.name, path=str(path)) for piece, path in zip(models, files))
-        jobs = [_spec(served, path, named, time_s) for path in modules]
+        own = replace(program, links=str(scratch / "links")) if program is not None else None
+        jobs = [_spec(served, path, named, time_s, own) for path in modules]
         with ThreadPoolExecutor(at_once, thread_name_prefix="probe") as pool:
             list(pool.map(lambda job: _one(served, exchange, *job), enumerate(jobs)))
         exchange.check()
@@ -74,7 +79,9 @@ def _pieces(exchange: Exchange, key: str) -> List[_Piece]:
     return pieces
 
 
-def _spec(served: Served, module: Path, models: Tuple[ModelSpec, ...], time_s: float) -> RunSpec:
+def _spec(
+    served: Served, module: Path, models: Tuple[ModelSpec, ...], time_s: float, program: Optional[Program]
+) -> RunSpec:
     known = Limits.__dataclass_fields__
     given = dict(served.profile.get("limits") or {})
     limits = Limits(**{key: value for key, value in given.items() if key in known and value is not None})
@@ -86,6 +93,7 @@ def _spec(served: Served, module: Path, models: Tuple[ModelSpec, ...], time_s: f
         models=models,
         limits=replace(limits, time_s=time_s, output_bytes=OUTPUT_BYTES, memory_bytes=min(memory) if memory else None),
         backend=backend if isinstance(backend, str) else "litert",
+        program=program.to_json() if program is not None else {},
     )
 
 

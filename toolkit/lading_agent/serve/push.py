@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.errors import AgentError
 from lading_agent.serve import confirm, verify
+from lading_agent.serve import judged as judgements
 from lading_agent.serve.ahead import compile_ahead
-from lading_agent.serve.device import FEATURES, Served
 from lading_agent.serve.receiving import Missing, receive
+from lading_agent.serve.runtimes import OWN, acted, require
 from lading_agent.serve.specs import refuse_missing_engines, refuse_too_large
 from lading_agent.store import collect, install, space
 from lading_agent.store.blobs import missing
@@ -20,6 +21,7 @@ from lading_agent.store.lock import locked
 from lading_agent.store.releases import CANDIDATE, INSTALLED, Release, Releases, now
 
 if TYPE_CHECKING:
+    from lading_agent.serve.device import Served
     from lading_agent.serve.exchange import Exchange
 
 IN_PLACE = "in-place"
@@ -40,20 +42,21 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
         bill.variant(variant)
     except BillError as error:
         raise AgentError("bundle", f"the bill: {error}", error.remedy or "pack the bundle again") from error
-    if f"runtime-{bill.app.runtime}" not in FEATURES:
-        raise AgentError(
-            "check-refused",
-            f"{bill.app.name} wants the runtime {bill.app.runtime}, which this device's agent cannot start",
-            'use runtime = "lading" in lading.toml, or another device',
-        )
+    judged = judgements.judged_of(fields.raw("judged"))
+    asked = fields.optional_text("runtime")
+    runtime = asked or bill.app.runtime
+    if not acted(served, runtime):
+        judgements.refuse_unjudged(require(served, runtime), judged, bill.app.name, allow_unknown=False)
     refuse_too_large(served, bill, variant)
-    refuse_missing_engines(served, bill)
+    if runtime == OWN:
+        refuse_missing_engines(served, bill)
     if within_s is not None:
         confirm.refuse_without_previous(served, bill.app.name)
-    job = _Push(served, exchange, bill, bill_bytes, variant)
+    job = _Push(served, exchange, bill, bill_bytes, variant, "" if runtime == bill.app.runtime else runtime, judged)
     if fields.flag("dry_run"):
         return job.look(force)
     if not force and job.is_current():
+        judgements.keep_judged(served, bill.app.name, bill.release, judged)
         return job.summary(already_current=True)
     with locked(served.layout.lock, exchange.owner, f"push of {bill.app.name} {bill.app.version}"):
         served.steps.reach("lock")
@@ -64,7 +67,16 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
 
 
 class _Push:
-    def __init__(self, served: Served, exchange: Exchange, bill: Bill, bill_bytes: bytes, variant: str) -> None:
+    def __init__(
+        self,
+        served: Served,
+        exchange: Exchange,
+        bill: Bill,
+        bill_bytes: bytes,
+        variant: str,
+        runtime: str,
+        judged: List[Dict[str, Any]],
+    ) -> None:
         self._served = served
         self._layout = served.layout
         self._steps = served.steps
@@ -72,6 +84,8 @@ class _Push:
         self._bill = bill
         self._bill_bytes = bill_bytes
         self._variant = variant
+        self._runtime = runtime
+        self._judged = judged
         self._blobs = dict(sorted(bill.blobs(variant).items()))
         self._releases = Releases(served.layout, bill.app.name)
         self._sent: Dict[str, Any] = {"sent_blobs": 0, "sent_bytes": 0, "resumed_bytes": 0}
@@ -82,11 +96,15 @@ class _Push:
         if self._releases.current() != self._bill.release:
             return False
         there = self._releases.read(self._bill.release)
-        if there is None or there.state != INSTALLED or there.variant != self._variant:
+        if there is None or there.state != INSTALLED or not self._is_same(there):
             return False
         if self._releases.bill_bytes(self._bill.release) != self._bill_bytes:
             return False
         return not missing(self._layout, self._blobs)
+
+    def _is_same(self, there: Release) -> bool:
+        """Whether what is there is for the same variant and runtime."""
+        return (there.variant, there.runtime) == (self._variant, self._runtime)
 
     def look(self, force: bool) -> Dict[str, Any]:
         """Say what would be done."""
@@ -108,6 +126,7 @@ class _Push:
         self._timed("transfer", lambda: self._receive(wanted))
         release = self._install()
         try:
+            judgements.keep_judged(self._served, app, release.id, self._judged)
             code = self._timed("compile", lambda: compile_ahead(self._served, self._exchange, self._bill, release))
             golden = self._timed("golden", lambda: self._verify("golden", release))
             smoke = self._timed("smoke", lambda: self._verify("smoke", release))
@@ -144,6 +163,7 @@ class _Push:
             "app": self._bill.app.name,
             "release": self._bill.release,
             "variant": self._variant,
+            "runtime": self._runtime or self._bill.app.runtime,
             "already_current": already_current,
             "previous": self._releases.previous() if already_current else previous,
             "present_blobs": present,
@@ -183,14 +203,16 @@ class _Push:
         installed = there is not None and there.state == INSTALLED
         if not installed and self._releases.current() != bill.release:
             collect.prepare_app(self._layout, bill.app.name)
-            return install.install(self._layout, bill, self._bill_bytes, self._variant, self._steps)
+            return install.install(
+                self._layout, bill, self._bill_bytes, self._variant, self._steps, runtime=self._runtime
+            )
         # What may be current is put in order where it is, file by file. Another variant of a release is the same
         # directory: it changes with its release.json, in one rename, once it has proved itself.
         self._steps.reach("release-build")
         install.refresh(self._layout, bill, self._bill_bytes)
-        if there is not None and installed and there.variant == self._variant:
+        if there is not None and installed and self._is_same(there):
             return there
-        return Release(bill.app.name, bill.release, self._variant, IN_PLACE, self._blobs, now())
+        return Release(bill.app.name, bill.release, self._variant, IN_PLACE, self._blobs, now(), self._runtime)
 
     def _verify(self, step: str, release: Release) -> List[Dict[str, Any]]:
         self._exchange.check()

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Final, Mapping
 
 from lading_agent.errors import AgentError, Cancelled, from_os_error
 from lading_agent.keep.attend import attend
-from lading_agent.serve import apps, confirm, engines, facts, keeping, probe, push, run, service
+from lading_agent.serve import apps, confirm, engines, facts, keeping, probe, push, run, runtimes, service
 from lading_agent.serve.device import Served
 from lading_agent.serve.exchange import Exchange
 from lading_agent.store.collect import sweep
@@ -51,6 +51,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "confirm": confirm.confirm,
     "engines": engines.engines,
     "facts": facts.facts,
+    "runtimes": runtimes.runtimes,
     "probe": probe.probe,
 }
 

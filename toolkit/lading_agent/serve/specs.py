@@ -15,6 +15,7 @@ from lading_agent.serve.environment import from_device
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lading_agent.runs.program import Program
     from lading_agent.serve.device import Served
 
 
@@ -87,6 +88,7 @@ def run_spec(
     args: Optional[Sequence[str]] = None,
     env: Optional[Mapping[str, str]] = None,
     threads: Optional[int] = None,
+    program: Optional[Program] = None,
 ) -> RunSpec:
     """The spec of a guest's run.
 
@@ -99,7 +101,13 @@ def run_spec(
         args: in place of the app's own.
         env: on top of the app's own.
         threads: in place of the app's own.
+        program: the device's own runtime that is to run it; None: one of lading's hosts.
+
+    Raises:
+        AgentError: ``check-refused``: that runtime would let the guest write to the release's own files.
     """
+    if program is not None:
+        program = _secured(bill, program)
     variant = bill.variant(variant_id)
     dirs = [DirSpec(str(release / "dirs" / str(n)), d.guest) for n, d in enumerate(bill.dirs)]
     dirs += [DirSpec(str(path), guest, writable=True) for guest, path in state.items()]
@@ -115,7 +123,24 @@ def run_spec(
         limits=limits_of(served, bill),
         threads=bill.app.threads if threads is None else threads,
         backend=_backend(served.profile),
+        program=program.to_json() if program is not None else {},
     )
+
+
+def _secured(bill: Bill, program: Program) -> Program:
+    """The runtime with what it must keep to itself; refused where it cannot keep its hands off the store.
+
+    The files of a release are write-protected names of the store's content. That protects them from every user but
+    root, so a runtime without read-only directories must not run as root.
+    """
+    if bill.dirs and not program.protects and os.geteuid() == 0:
+        raise AgentError(
+            "check-refused",
+            f"{program.name} has no read-only directories, and as root nothing keeps {bill.app.name} from changing "
+            f"its release ({', '.join(directory.guest for directory in bill.dirs)})",
+            "reach the device as another user than root, or use another runtime",
+        )
+    return replace(program, hidden=tuple(bill.app.env_from_device))
 
 
 def golden_spec(served: Served, bill: Bill, variant_id: str) -> RunSpec:

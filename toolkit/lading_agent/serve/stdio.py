@@ -74,7 +74,14 @@ def open_served(
         emulated=doc.get("emulated") is True,
         device_file=device,
         surroundings=surroundings if surroundings is not None else Surroundings(),
+        runtimes=_runtimes(doc.get("runtimes")),
     )
+
+
+def _runtimes(docs: Any) -> List[Mapping[str, Any]]:
+    """What the device file says of other runtimes; it is our own client's word."""
+    found = docs if isinstance(docs, list) else []
+    return [doc for doc in found if isinstance(doc, Mapping) and isinstance(doc.get("command"), Mapping)]
 
 
 def _chooser(layout: Layout, doc: Mapping[str, Any]) -> Chooser:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from lading_agent.errors import AgentError
 from lading_agent.runs import supervise
 from lading_agent.runs.matching import NoVerdict, matches
+from lading_agent.serve.judged import chosen
+from lading_agent.serve.runtimes import OWN
 from lading_agent.serve.specs import golden_spec, run_spec
 from lading_agent.store.durable import make_dirs
 
@@ -42,7 +44,7 @@ class _Output:
 
 
 def golden(served: Served, exchange: Exchange, bill: Bill, release: Release) -> List[Dict[str, Any]]:
-    """Compare the golden vectors on the runner's own engine.
+    """Compare the golden vectors on the runner's own engine; on another runtime smoke runs take their place.
 
     Returns:
         What the runner said of each.
@@ -52,6 +54,12 @@ def golden(served: Served, exchange: Exchange, bill: Bill, release: Release) -> 
     """
     spec = golden_spec(served, bill, release.variant)
     if not spec.golden:
+        return []
+    runtime = release.runtime or bill.app.runtime
+    if runtime != OWN:
+        instead = "its smoke runs stand in their place" if bill.smoke else "it has no smoke runs either: not tried"
+        text = f"the golden vectors of {bill.app.name} are not compared on {runtime}; {instead}"
+        exchange.event("log", level="info" if bill.smoke else "warning", text=text)
         return []
     reports: List[Dict[str, Any]] = []
 
@@ -149,8 +157,9 @@ def _smoke_run(
         make_dirs(path)
     try:
         home = layout.release(bill.app.name, release.id)
+        program = chosen(served, release, bill.app.runtime, None, allow_unknown=True)
         return supervise.run(
-            run_spec(served, bill, release.variant, home, state=state, args=wanted.args),
+            run_spec(served, bill, release.variant, home, state=state, args=wanted.args, program=program),
             on_stdout=lambda data: output.take(output.stdout, data),
             on_stderr=lambda data: output.take(output.stderr, data),
             on_report=lambda _: None,

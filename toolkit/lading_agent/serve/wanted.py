@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from lading_agent.errors import AgentError
+from lading_agent.serve.judged import chosen
 from lading_agent.serve.specs import run_spec
 from lading_agent.store.durable import make_dirs
 from lading_agent.store.releases import Release, Releases, in_use
@@ -39,6 +40,8 @@ def spec_of(served: Served, fields: Fields, bill: Bill, release: Release) -> Run
     state = {directory.guest: served.layout.state(app, directory.guest) for directory in bill.state}
     for path in state.values():
         make_dirs(path)
+    asked = fields.optional_text("runtime")
+    program = chosen(served, release, bill.app.runtime, asked, allow_unknown=fields.flag("allow_unknown"))
     spec = run_spec(
         served,
         bill,
@@ -48,6 +51,7 @@ def spec_of(served: Served, fields: Fields, bill: Bill, release: Release) -> Run
         args=fields.optional_texts("args"),
         env=fields.mapping("env"),
         threads=fields.optional_integer("threads", high=1024),
+        program=program,
     )
     limits = spec.limits
     time_s = fields.optional_seconds("timeout_s")

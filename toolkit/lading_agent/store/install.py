@@ -32,7 +32,7 @@ def inodes_needed(bill: Bill) -> int:
     return 3 + len(bill.dirs) + sum(1 + folder.count("/") for folder in folders)
 
 
-def install(layout: Layout, bill: Bill, bill_bytes: bytes, variant: str, steps: Steps) -> Release:
+def install(layout: Layout, bill: Bill, bill_bytes: bytes, variant: str, steps: Steps, runtime: str = "") -> Release:
     """Make the directory of a release; it is a candidate, and durable, when this returns.
 
     Args:
@@ -41,11 +41,12 @@ def install(layout: Layout, bill: Bill, bill_bytes: bytes, variant: str, steps: 
         bill_bytes: the bill as it came.
         variant: which variant of it.
         steps: told of each step.
+        runtime: the runtime that it is for, where that is not the one of its bill.
     """
     steps.reach("release-build")
     scratch = layout.scratch()
     scratch.mkdir()
-    release = Release(bill.app.name, bill.release, variant, CANDIDATE, bill.blobs(variant), now())
+    release = Release(bill.app.name, bill.release, variant, CANDIDATE, bill.blobs(variant), now(), runtime)
     write_file(scratch / "bill.json", bill_bytes)
     write_file(scratch / "release.json", json.dumps(release.to_json(), sort_keys=True).encode())
     made: List[Path] = [scratch]

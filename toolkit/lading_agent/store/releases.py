@@ -37,10 +37,12 @@ class Release:
     """``candidate`` until golden vectors and smoke runs have passed, then ``installed``."""
     blobs: Mapping[str, int]
     installed_at: str
+    runtime: str = ""
+    """The runtime that it was pushed for, where that is not the one of its bill."""
 
     def to_json(self) -> Dict[str, Any]:
         """The document in ``release.json``."""
-        return {
+        doc = {
             "schema": SCHEMA,
             "app": self.app,
             "release": self.id,
@@ -49,6 +51,9 @@ class Release:
             "blobs": dict(self.blobs),
             "installed_at": self.installed_at,
         }
+        if self.runtime:
+            doc["runtime"] = self.runtime
+        return doc
 
 
 def now() -> str:
@@ -72,7 +77,13 @@ class Releases:
             if doc["schema"] != SCHEMA or doc["release"] != release_id or not _are_blobs(doc["blobs"]):
                 return None
             return Release(
-                self.app, release_id, doc["variant"], doc["state"], dict(doc["blobs"]), str(doc["installed_at"])
+                self.app,
+                release_id,
+                doc["variant"],
+                doc["state"],
+                dict(doc["blobs"]),
+                str(doc["installed_at"]),
+                str(doc.get("runtime", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -199,7 +210,7 @@ class Releases:
     def mark_installed(self, release: Release) -> None:
         """Say that a candidate may be current."""
         path = self._layout.release(self.app, release.id)
-        done = Release(release.app, release.id, release.variant, INSTALLED, release.blobs, now())
+        done = Release(release.app, release.id, release.variant, INSTALLED, release.blobs, now(), release.runtime)
         replace_json(path / "release.json", done.to_json(), self._layout.scratch())
 
     def history(self) -> List[Dict[str, Any]]:

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.options import ConfirmWithin, DevicesArgument, DryRun, Json, ProjectArgument, parse_time
+from lading.cli.options import (
+    AllowUnknown,
+    ConfirmWithin,
+    DevicesArgument,
+    DryRun,
+    Json,
+    ProjectArgument,
+    RuntimeOption,
+    parse_time,
+)
 from lading.deploy import DeployOptions
 
 EPILOG = "Example:  lading deploy examples/digits emulated://raspberry-pi-4b"
@@ -24,9 +33,8 @@ def deploy(
         typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Deploy also where the check does not know whether it works.")
-    ] = False,
+    allow_unknown: AllowUnknown = False,
+    runtime: RuntimeOption = None,
     confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -46,6 +54,7 @@ def deploy(
         dry_run=dry_run,
         check=True,
         allow_unknown=allow_unknown,
+        runtime=runtime,
         confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
     return bring(project, devices, options, tensors=tensors, as_json=as_json)

@@ -26,6 +26,10 @@ Unsafe = Annotated[bool, typer.Option("--unsafe", help="Also try what is known, 
 def probe(
     device: DeviceArgument,
     unsafe: Unsafe = False,
+    runtime: Annotated[
+        str | None,
+        typer.Option("--runtime", metavar="NAME", help="Measure this runtime of the device's own: wasmedge, iwasm, …"),
+    ] = None,
     webnn: Annotated[bool, typer.Option("--webnn", help="In the shape of WebNN's opSupportLimits().")] = False,
     save: Annotated[
         str | None,
@@ -39,19 +43,23 @@ def probe(
     """Find out what a device can do: facts in one round trip, then small guests on its own runtime.
 
     Every entry of the report says how it is known: measured, declared or inferred.
+
+    With --runtime the guests run on a runtime that the device has besides lading's, and the device remembers which
+    firmware profile it turned out to have: the check of apps for that runtime goes by it from then on.
     """
     from lading.probe.report import report
     from lading.probe.webnn import op_support_limits
 
     screen = Screen(as_json=as_json)
     path = profile_path(save, force=force) if save is not None else None
-    probed = probe_device(device, screen, unsafe=unsafe)
+    probed = probe_device(device, screen, unsafe=unsafe, runtime=runtime)
     saved = save_profile(probed, path) if path is not None else None
     if webnn:
         limits = op_support_limits(probed)
         return Answer({"schema": "lading.webnn/1", **limits}, lambda shown: _show_webnn(shown, limits))
     document = report(probed)
-    _keep_report(device, document, screen)
+    if runtime is None:
+        _keep_report(device, document, screen)
     if saved is not None:
         document["saved"] = saved
 
@@ -75,7 +83,7 @@ def _keep_report(device: str, document: dict[str, Any], screen: Screen) -> None:
         screen.note(f"the report could not be kept: {error.strerror or error}")
 
 
-def probe_device(device: str, screen: Screen, *, unsafe: bool) -> Probed:
+def probe_device(device: str, screen: Screen, *, unsafe: bool, runtime: str | None = None) -> Probed:
     """Probe the device of an address or name, with a line of progress where somebody looks."""
     from lading.client import connect
     from lading.devices import resolve
@@ -87,6 +95,7 @@ def probe_device(device: str, screen: Screen, *, unsafe: bool) -> Probed:
             session,
             str(found),
             unsafe=unsafe,
+            installed=runtime,
             project=Path.cwd(),
             progress=dots.progress,
             skipped=screen.skipped,
@@ -242,6 +251,14 @@ def _show_profile(screen: Screen, document: dict[str, Any]) -> None:
         screen.table(
             ["item", "call", "profile", "device"],
             [[d["item"], d["call"], d["expected"], d["actual"]] for d in profile["differences"]],
+        )
+    if ran["remembered"]:
+        screen.say(f"from now on the device takes its {ran['installed']} for {ran['remembered']}", style="green")
+    elif ran["installed"] and not document["emulated"]:
+        screen.say(
+            f"apps for {ran['installed']} are judged by what it says its version is; where no firmware profile stands "
+            "for that, with --allow-unknown only (or save what was measured: --save NAME, then probe again)",
+            style="yellow",
         )
     if not ran["unsafe"]:
         screen.say("limits and what may crash a runtime were not tried: --unsafe does", style="dim")

@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.options import ConfirmWithin, DevicesArgument, DryRun, Json, ProjectArgument, parse_time
+from lading.cli.options import (
+    AllowUnknown,
+    ConfirmWithin,
+    DevicesArgument,
+    DryRun,
+    Json,
+    ProjectArgument,
+    RuntimeOption,
+    parse_time,
+)
 from lading.deploy import DeployOptions
 
 EPILOG = "Example:  lading push dist/digits-1.0.0.lading emulated://raspberry-pi-4b"
@@ -22,6 +31,8 @@ def push(
         int | None,
         typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
+    runtime: RuntimeOption = None,
+    allow_unknown: AllowUnknown = False,
     confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -30,6 +41,8 @@ def push(
 
     A dead link, a full disk or a power cut at any moment leaves the old release current; the next push goes on from
     there. Blobs that a device has already are not sent again.
+
+    An app for a runtime of the device's own (--runtime, or runtime in lading.toml) is checked against it first.
     """
     from lading.cli.bring import bring
 
@@ -38,6 +51,8 @@ def push(
         force=force,
         keep=keep,
         dry_run=dry_run,
+        runtime=runtime,
+        allow_unknown=allow_unknown,
         confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
     return bring(project, devices, options, as_json=as_json)

@@ -8,7 +8,17 @@ import typer
 
 from lading.cli.answer import Answer, verb
 from lading.cli.invocation import INVOCATION
-from lading.cli.options import AppArgument, DeviceArgument, Json, guest_text, guest_variables, parse_size, parse_time
+from lading.cli.options import (
+    AllowUnknown,
+    AppArgument,
+    DeviceArgument,
+    Json,
+    RuntimeOption,
+    guest_text,
+    guest_variables,
+    parse_size,
+    parse_time,
+)
 from lading.cli.screen import Screen
 
 EPILOG = "Example:  lading run emulated://raspberry-pi-4b digits -- /images"
@@ -30,12 +40,17 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave it to the device, which keeps its output: see `lading logs`.")
     ] = False,
+    runtime: RuntimeOption = None,
+    allow_unknown: AllowUnknown = False,
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     as_json: Json = False,
 ) -> Answer:
     """Run an app's current release; its output comes as it is made, its exit status is ours.
 
     With --detach it goes on when this command has ended; the exit status then says whether it began.
+
+    With --runtime it runs on a runtime that the device has of its own, if the check passed it there when it was
+    deployed.
 
     What follows -- replaces the arguments that lading.toml gives.
 
@@ -58,6 +73,8 @@ def run(
         "memory_bytes": parse_size(max_memory, "--max-memory") if max_memory else None,
         "threads": threads,
     }
+    if runtime is not None or allow_unknown:
+        wanted |= {"runtime": runtime, "allow_unknown": allow_unknown}
     if detach and tensors:
         raise UsageError("a detached run shows no tensors", remedy="leave out --tensors or --detach")
     found = resolve(device)
