@@ -213,14 +213,8 @@ class Files:
         from smpclient.requests.file_management import FileUpload
 
         room = self._link.room(FileUpload(name=self.path(name), off=done, data=b"", len=size if done == 0 else None))
-        if room <= 0:
-            raise SmpRefused(
-                f"{self._link.description}: the firmware's SMP buffer is too small for the path {self.path(name)}",
-                remedy="raise CONFIG_MCUMGR_TRANSPORT_NETBUF_SIZE, or choose a shorter root",
-                reason="EMSGSIZE",
-            )
         content.seek(done)
-        data = content.read(min(room, self._most, size - done))
+        data = content.read(max(1, min(room, self._most, size - done)))
         if not data:
             raise BundleError(f"what is to be written to {name} ends too early", remedy="pack the bundle again")
         return data

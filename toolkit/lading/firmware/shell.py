@@ -125,7 +125,7 @@ class Shell:
         try:
             answer = self._link.ask(Execute(argv=list(words)), attempts=1, timeout_s=limit)
         except SmpRefused as refused:
-            if refused.reason == "EMSGSIZE":
+            if refused.reason == "EMSGSIZE" and refused.details.get("command"):
                 raise SmpRefused(
                     f"{self._link.description}: `{' '.join(words)}` says more than fits into the firmware's SMP buffer",
                     remedy="have it say less at a time: the key output in [mcu] of the firmware profile",

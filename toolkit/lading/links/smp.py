@@ -95,6 +95,13 @@ class SmpLink:
         """
         from smpclient.generics import success
 
+        if self.buffer and len(request.BYTES) > self._transport.max_unencoded_size:
+            what = " ".join(filter(None, (type(request).__name__, getattr(request, "name", ""))))
+            raise SmpRefused(
+                f"{self.description}: {what} is longer than the firmware's SMP buffer of {self.buffer['buf_size']} octets",
+                remedy="raise CONFIG_MCUMGR_TRANSPORT_NETBUF_SIZE, or use shorter paths and arguments",
+                reason="EMSGSIZE",
+            )
         limit = self.answer_s if timeout_s is None else timeout_s
         failure: LadingError | None = None
         for _ in range(attempts):

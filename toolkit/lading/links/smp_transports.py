@@ -26,6 +26,7 @@ FRAME_OVERHEAD: Final = 4
 """Length and checksum around a message, which share the server's buffer with it."""
 READ_S: Final = 0.02
 _STARTS: Final = (packet.START_DELIMITER, packet.CONTINUE_DELIMITER)
+_HEADER: Final = struct.Struct(">BBHHBB")
 _SEQUENCE: Final = 6
 """Where the sequence number stands in a message."""
 
@@ -149,15 +150,19 @@ class DatagramTransport(SMPUDPTransport):
         if hasattr(self._client, "_transport"):
             await super().disconnect()
 
+    async def receive(self) -> bytes:
+        """The next datagram that is a whole message."""
+        while True:
+            answer = bytes(await self._client.receive())
+            if len(answer) >= _HEADER.size and _HEADER.unpack_from(answer)[2] == len(answer) - _HEADER.size:
+                return answer
+            self.garbage += 1
+
     async def send_and_receive(self, data: bytes) -> bytes:
         """Send a request and wait for the answer to it."""
         await self.send(data)
         while True:
-            try:
-                answer = bytes(await self.receive())
-            except (SMPException, struct.error, ValueError):
-                self.garbage += 1
-                continue
+            answer = await self.receive()
             if answer[_SEQUENCE : _SEQUENCE + 1] == data[_SEQUENCE : _SEQUENCE + 1]:
                 self.garbage = 0
                 return answer
