@@ -68,11 +68,12 @@ class ConsoleProgram:
                 os._exit(127)
 
     def kill(self) -> None:
-        """The power is cut: it and all that runs on its terminal."""
-        with contextlib.suppress(ProcessLookupError):
-            for pid in session_of(self.pid):
+        """The power is cut: it and all that runs on its terminal. Nothing that ends may start something else."""
+        victims = session_of(self.pid)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in victims:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, number)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
@@ -85,7 +86,7 @@ class ConsoleProgram:
 
 
 def session_of(leader: int) -> list[int]:
-    """The processes of a session, and their descendants in sessions of their own, the leader last."""
+    """The processes of a session, and their descendants in sessions of their own, the leader first."""
     parents: dict[int, int] = {}
     sessions: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
@@ -99,7 +100,7 @@ def session_of(leader: int) -> list[int]:
         if not more:
             break
         found |= more
-    return [*sorted(found - {leader}, reverse=True), leader]
+    return [leader, *sorted(found - {leader})]
 
 
 class ConsoleDevice:

@@ -33,6 +33,9 @@ PAGER: Final = re.compile(rb"(?:--More--[^\r\n]*|\(END\)|lines \d+-\d+[^\r\n]*|\
 BUSY_PROMPT: Final = re.compile(rb"(?:^|[\r\n])(?:>>> ?|\(gdb\) ?|sqlite> ?|mysql> ?|ftp> ?)$")
 ESCAPES: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
 
+XON: Final = b"\x11"
+KILL_LINE: Final = b"\x15"
+INTERRUPT: Final = b"\x03"
 KEPT: Final = 64 * 1024
 LISTEN_S: Final = 0.25
 QUIET_S: Final = 0.35
@@ -151,7 +154,8 @@ class Console:
 
     def _shell_answers(self, attempt: int) -> bool:
         """Whether a shell computes for us; what a login prompt says to it is left in :attr:`heard`."""
-        self.say("\n")
+        # A line that garbage came over may have been told to stop (XOFF), and may have half a word typed.
+        self.say(b"\n" if attempt == 0 else XON + KILL_LINE + b"\n")
         self.settle(0.1 + 0.15 * min(attempt, 4), 6.0)
         heard = self.heard
         if LOGIN.search(heard) or PASSWORD.search(heard) or BOOT_LOADER.search(heard) or PAGER.search(heard):
@@ -174,7 +178,7 @@ class Console:
         """Somebody may have left the line raw, or be in the middle of typing: an agent leaves, a line is dropped."""
         self.say(leave_frame())
         self.settle(0.5, 3.0)
-        self.say(b"\x03")
+        self.say(XON + INTERRUPT)
         self.settle(0.2, 2.0)
 
     def _log_in(self, user: str | None, password: Callable[[str], str | None]) -> None:
@@ -239,11 +243,11 @@ class Console:
 
     # -- leaving ------------------------------------------------------------------------------------------------------
 
-    def give_back(self) -> None:
+    def give_back(self, attempts: int = 6) -> None:
         """Leave the console as it was found: at its shell prompt, or logged out where we logged in."""
         with contextlib.suppress(LinkLost, ConsoleUnusable):
             self.settle(0.05, 1.0)
-            for attempt in range(6):
+            for attempt in range(attempts):
                 self.forget()
                 if self._shell_answers(attempt):
                     break

@@ -281,7 +281,7 @@ class ConsoleHost:
                 self._port.set_baud(self._console_baud)
             if not sane:
                 self._port.write(leave_frame())
-            self._console.give_back()
+            self._console.give_back(attempts=6 if sane else 2)
         self._port.close()
 
 
