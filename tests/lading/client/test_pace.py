@@ -30,13 +30,13 @@ class Line:
             assert self.words, "both sides wait"
             at, total = self.words.popleft()
             self.now = max(self.now, at)
-            self.pace.took(total)
+            self.pace.took(total, self.now)
         self.pace.sending(octets)
         self.sent += octets
         begin = max(self.free_at, self.now + self.way_s / 2)
         self.free_at = begin + octets / self.speed
         self.most_waiting = max(self.most_waiting, int((self.free_at - self.now - self.way_s / 2) * self.speed))
-        if self.sent - self.told >= self.every:
+        if self.sent - self.told >= self.every or not self.told:
             self.told = self.sent
             self.words.append((self.free_at + self.way_s / 2, self.sent))
 
@@ -66,11 +66,12 @@ def test_a_long_fast_line_is_filled() -> None:
     assert line.sent / line.now > 0.8 * 100e6
 
 
-def test_a_device_that_took_nothing_yet_gets_no_more_than_the_first_part() -> None:
+def test_the_first_piece_goes_alone() -> None:
     pace = Pace(lambda: 0.0)
-    while pace.may_send(FRAME):
-        pace.sending(FRAME)
-    assert not pace.may_send(1)
-    pace.took(FRAME)
     assert pace.may_send(FRAME)
+    pace.sending(1000)
+    assert not pace.may_send(1)
+    pace.took(1000, 0.001)
     assert pace.limit == AHEAD
+    pace.sending(FRAME)
+    assert pace.may_send(FRAME)

@@ -7,6 +7,7 @@ import os
 import platform
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.client.failures import from_agent
@@ -207,7 +208,9 @@ class Call:
     def __init__(self, connection: Connection, number: int, *, bounded: bool) -> None:
         self._connection = connection
         self.number = number
-        self._frames: queue.Queue[Frame | None] = queue.Queue(WAITING_FRAMES if bounded else 0)
+        self._frames: queue.Queue[tuple[Frame, float] | None] = queue.Queue(WAITING_FRAMES if bounded else 0)
+        self.heard_at = 0.0
+        """When the frame that was received last had come, by the monotonic clock."""
         self._reply: dict[str, Any] | None = None
         self._over = threading.Event()
         self._failure: LadingError | None = None
@@ -247,14 +250,15 @@ class Call:
             return None
         try:
             # A broken link is known last: what came before it is read first.
-            frame = self._frames.get(block=wait and self._failure is None)
+            entry = self._frames.get(block=wait and self._failure is None)
         except queue.Empty:
-            frame = None
-        if frame is None:
+            entry = None
+        if entry is None:
             if self._failure is not None:
                 self._over.set()
                 raise self._failure
             return None
+        frame, self.heard_at = entry
         if frame.kind == REPLY:
             self._reply = messages.decode(frame.payload)
             return None
@@ -282,9 +286,9 @@ class Call:
             # The agent may have said why before it went.
             with contextlib.suppress(queue.Empty):
                 while True:
-                    frame = self._frames.get_nowait()
-                    if frame is not None and frame.kind == ERROR:
-                        raise from_agent(messages.decode(frame.payload)) from None
+                    entry = self._frames.get_nowait()
+                    if entry is not None and entry[0].kind == ERROR:
+                        raise from_agent(messages.decode(entry[0].payload)) from None
             raise
 
     def tell(self, message: str, **members: Any) -> None:
@@ -303,9 +307,10 @@ class Call:
 
     def put(self, frame: Frame) -> None:
         """Hand over a frame; waits for room."""
+        entry = (frame, time.monotonic())
         while not self._over.is_set() and self._failure is None:
             try:
-                self._frames.put(frame, timeout=0.2)
+                self._frames.put(entry, timeout=0.2)
             except queue.Full:
                 continue
             return

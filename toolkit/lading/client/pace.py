@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AHEAD: Final = 768 * 1024
+AHEAD: Final = 640 * 1024
 """Octets that may wait on the way."""
-NEAR_S: Final = 0.005
+NEAR_S: Final = 0.004
 """A way there and back that is no longer than this is all work and no line."""
 FADE: Final = 0.98
 """What is left of the best speed with each word of the device."""
@@ -40,27 +40,27 @@ class Pace:
     @property
     def limit(self) -> int:
         """Octets that may be under way."""
-        if self._shortest_s is None:
-            return AHEAD
-        return AHEAD + int(self._speed * max(0.0, self._shortest_s - NEAR_S))
+        return AHEAD + int(self._speed * max(0.0, (self._shortest_s or 0.0) - NEAR_S))
 
     def may_send(self, octets: int) -> bool:
-        """Whether so many more may go out now. With nothing under way anything may."""
-        return self._sent == self._taken or self._sent - self._taken + octets <= self.limit
+        """Whether so many more may go out now. With nothing under way anything may; the first goes alone."""
+        if self._sent == self._taken:
+            return True
+        return self._shortest_s is not None and self._sent - self._taken + octets <= self.limit
 
     def sending(self, octets: int) -> None:
         """So many go out now."""
         self._sent += octets
         self._under_way.append((self._sent, self._taken, self._clock()))
 
-    def took(self, total: int) -> None:
-        """The device has taken so many octets, all together."""
+    def took(self, total: int, at: float) -> None:
+        """The device has taken so many octets, all together; its word came at a time of the clock."""
         newest: tuple[int, int, float] | None = None
         while self._under_way and self._under_way[0][0] <= total:
             newest = self._under_way.popleft()
         if newest is not None:
             _, taken_then, then = newest
-            way_s = max(self._clock() - then, 1e-6)
+            way_s = max(at - then, 1e-6)
             self._shortest_s = min(way_s, self._shortest_s or way_s)
             self._speed = max(self._speed * FADE, (total - taken_then) / way_s)
         self._taken = max(self._taken, min(total, self._sent))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lading.client.pace import Pace
+from lading.client.pace import AHEAD, Pace
 from lading.errors import BundleError
 from lading_agent.wire import messages
 from lading_agent.wire.frames import CHUNK, MESSAGE
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lading.client.connection import Call, Connection
     from lading_agent.wire.frames import Frame
 
-READ: Final = CHUNK
+READ: Final = CHUNK // 2
+FIRST: Final = 16 * 1024
+"""The first piece of much is small and goes alone: how soon the device has taken it tells how long the line is."""
 PACED: Final = {"took": True}
 """Members of a request whose content is sent by a :class:`Sender`: the device is to tell how much it took."""
 
@@ -65,7 +67,7 @@ class Sender:
         name = str(message.pop("event", ""))
         if name == "took":
             if self._pace is not None:
-                self._pace.took(int(message["octets"]))
+                self._pace.took(int(message["octets"]), self._call.heard_at)
             return
         if name != "need":
             if self._on_event is not None:
@@ -73,14 +75,14 @@ class Sender:
             return
         self._needed += [(int(index), int(offset)) for index, offset in message["blobs"]]
         if not message.get("more") and self._needed:
-            self._pace = Pace() if message.get("took") else None
-            self._send_all()
+            self._send_all(paced=bool(message.get("took")))
 
-    def _send_all(self) -> None:
+    def _send_all(self, *, paced: bool) -> None:
         needed, self._needed = self._needed, []
         digests = list(self._sizes)
         self._done = 0
         self._total = sum(self._sizes[digests[index]] - offset for index, offset in needed)
+        self._pace = Pace() if paced and self._total > AHEAD else None
         self._tell()
         for index, offset in needed:
             self._call.tell("blob", index=index, offset=offset)
@@ -90,10 +92,12 @@ class Sender:
 
     def _send_blob(self, digest: str, offset: int) -> None:
         left = self._sizes[digest] - offset
+        first = self._done == 0 and self._pace is not None
         with self._open(digest) as file:
             file.seek(offset)
             while left:
-                data = file.read(min(READ, left))
+                data = file.read(min(FIRST if first else READ, left))
+                first = False
                 if not data:
                     raise BundleError(
                         f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NEEDS_A_MESSAGE = 2000
 TOLD_EVERY = 128 * 1024
-"""After how many octets a client that asked for it hears what was taken."""
+"""After how many octets a client that asked for it hears what was taken; of the first ones it hears at once."""
 ROUNDS = 3
 """How often the client is asked again for content that older bytes of the device had spoilt."""
 
@@ -96,7 +96,7 @@ def _receive_round(
                     {"digest": error.digest},
                 ) from None
             bad.append(error.digest)
-        if paced and taken - told >= TOLD_EVERY and not exchange.cancelled:
+        if paced and (taken - told >= TOLD_EVERY or (taken and not told)) and not exchange.cancelled:
             told = taken
             exchange.event("took", octets=taken)
     if receiver.remaining:
