@@ -51,7 +51,7 @@ def wasmedge(words: list[str]) -> Asked:
         option = left.pop(0)
         if option == "--":
             break
-        if option not in ("--dir", "--env", "--nn-preload") or not left:
+        if option not in ("--dir", "--env", "--nn-preload", "--memory-page-limit") or not left:
             _wrong("wasmedge", f"unknown option {option}")
         value = left.pop(0)
         if option == "--dir":
@@ -60,6 +60,9 @@ def wasmedge(words: list[str]) -> Asked:
         elif option == "--env":
             name, _, text = value.partition("=")
             asked.env[name] = text
+        elif option == "--memory-page-limit":
+            if not 0 < int(value) <= 65536:
+                _wrong("wasmedge", f"no such number of pages: {value}")
         else:
             name, encoding, target, path = value.split(":", 3)
             if encoding != "TensorflowLite" or target not in ("CPU", "GPU", "TPU"):

@@ -8,7 +8,7 @@ import pytest
 
 from lading import profiles
 from lading_agent.runs.program import MODULE, Program, covers, line_of
-from lading_agent.runs.spec import DirSpec, ModelSpec, RunSpec
+from lading_agent.runs.spec import DirSpec, Limits, ModelSpec, RunSpec
 from lading_agent.runs.words import fill
 
 if TYPE_CHECKING:
@@ -77,6 +77,14 @@ def test_wasmtime_gets_secrets_in_its_environment_and_no_tflite_graphs(tmp_path:
         *(str(line.folder / MODULE), "--self-test", "{module}", "a b"),
     ]
     assert line.environment == {"TOKEN": "secret"}
+
+
+def test_a_memory_limit_is_told_in_the_runtimes_own_unit(tmp_path: Path) -> None:
+    spec = _spec(tmp_path, limits=Limits(memory_bytes=1024 * 1024 + 1))
+    assert line_of(_program("wasmedge-0.17", tmp_path), spec).words[1:3] == ["--memory-page-limit", "16"]
+    assert "max-memory-size=1048577" in line_of(_program("wasmtime-witx", tmp_path), spec).words
+    huge = _spec(tmp_path, limits=Limits(memory_bytes=2**40))
+    assert line_of(_program("wasmedge-0.17", tmp_path), huge).words[2] == "65536"
 
 
 def test_a_graph_that_wasmtime_knows_is_a_folder_of_its_name(tmp_path: Path) -> None:

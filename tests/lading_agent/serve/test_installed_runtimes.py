@@ -1,7 +1,7 @@
 """Runtimes of the device's own: found, judged, run on, and refused where the check does not pass an app.
 
 No ``wasmedge`` and no ``iwasm`` can be had here: a stand-in takes their command lines (see
-``tests/support/runtime_stand_in.py``) and behaves as their firmware profiles say.
+``tests/support/runtime_stand_in.py``) and behaves as their firmware profiles say. ``wasmtime`` is the real one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from lading_agent.runs.choose import Chooser
 from tests.support import runtime_stand_in
 from tests.support.apps import write_app
 from tests.support.local_agent import LocalLink, served
-from tests.support.wat_guests import exits, says, traps
+from tests.support.programs import wasmtime_program
+from tests.support.wat_guests import (
+    allocates,
+    exits,
+    says,
+    says_and_spins,
+    tells_its_arguments,
+    traps,
+    writes_a_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,8 +234,6 @@ def test_smoke_runs_go_through_that_runtime_and_golden_vectors_do_not(
 def test_a_run_ends_at_its_time_limit_with_all_its_processes(
     session: Callable[[], Session], bin_: Path, tmp_path: Path
 ) -> None:
-    from tests.support.wat_guests import says_and_spins
-
     runtime_stand_in.install(bin_, "wasmedge", "0.17.1", "wasmedge-0.17")
     found = session()
     push(found, tmp_path, says_and_spins("on it\n"), [verdict("wasmedge", "0.17.1")])
@@ -265,3 +272,80 @@ def test_a_verdict_is_kept_as_the_client_makes_it() -> None:
         {"name": "wasmedge", "version": "0.9"}, Verdict("unknown", "?", "declared", reason="r"), allow_unknown=True
     )
     assert (said["passes"], said["unknown"]) == (True, True)
+
+
+@pytest.fixture
+def wasmtime(bin_: Path) -> str:
+    """The real program, on the search path; its version."""
+    (bin_ / "wasmtime").symlink_to(wasmtime_program())
+    return "49.0.3"
+
+
+def test_the_real_wasmtime_runs_an_app(
+    session: Callable[[], Session], wasmtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "from the device")
+    found = session()
+    [told] = found.runtimes()
+    assert (told["version"], told["profiles"]) == (wasmtime, ["wasmtime-witx"])
+    app = 'runtime = "wasmtime"\nargs = ["a b", "--dir", "/"]\nenv = { from-device-env = ["TOKEN"] }'
+    push(found, tmp_path, tells_its_arguments(), [verdict("wasmtime", wasmtime)], app=app)
+    result, out = run(found)
+    assert (result.outcome, result.status) == ("exit", 0), result.message
+    assert out.endswith(b"a b\0--dir\0/\0")
+    assert str(result.metrics["runtime"]).startswith("wasmtime 49")
+
+
+def test_the_real_wasmtime_writes_to_a_state_directory_that_stays(
+    session: Callable[[], Session], wasmtime: str, tmp_path: Path
+) -> None:
+    found = session()
+    more = '[[state]]\nguest = "/var"'
+    judged = [verdict("wasmtime", wasmtime)]
+    push(found, tmp_path, writes_a_file("note", "kept"), judged, app='runtime = "wasmtime"', more=more)
+    assert run(found)[0].status == 0
+    kept = bytearray()
+    found.fetch("app", "/var/note", kept.extend)
+    assert kept == b"kept"
+
+
+def test_the_real_wasmtime_traps_with_its_own_status(
+    session: Callable[[], Session], wasmtime: str, tmp_path: Path
+) -> None:
+    found = session()
+    push(found, tmp_path, traps(), [verdict("wasmtime", wasmtime)], app='runtime = "wasmtime"')
+    result, _ = run(found)
+    assert (result.status, "trap" in result.message) == (134, True)
+
+
+def test_the_real_wasmtime_is_ended_at_the_time_limit(
+    session: Callable[[], Session], wasmtime: str, tmp_path: Path
+) -> None:
+    found = session()
+    push(found, tmp_path, says_and_spins("on it\n"), [verdict("wasmtime", wasmtime)], app='runtime = "wasmtime"')
+    result, out = run(found, timeout_s=2.0)
+    assert (result.kind, result.status, out) == ("time-limit", 125, b"on it\n")
+
+
+def test_the_real_wasmtime_bears_the_memory_limit(
+    session: Callable[[], Session], wasmtime: str, tmp_path: Path
+) -> None:
+    found = session()
+    push(found, tmp_path, says("small\n"), [verdict("wasmtime", wasmtime)], app='runtime = "wasmtime"')
+    assert run(found, memory_bytes=16 * 1024 * 1024)[1] == b"small\n"
+    push(found, tmp_path, allocates(), [verdict("wasmtime", wasmtime)], app='runtime = "wasmtime"')
+    result, _ = run(found, memory_bytes=16 * 1024 * 1024)
+    assert result.status == 134, "it is told that there is no more"
+    assert result.metrics["peak_memory_bytes"] < 1024 * 1024 * 1024
+
+
+def test_the_probe_guests_measure_the_real_wasmtime(session: Callable[[], Session], wasmtime: str) -> None:
+    from lading.probe.prober import probe
+
+    assert wasmtime
+    found = session()
+    probed = probe(found, "ssh://board", installed="wasmtime")
+    assert probed.runtime.startswith("wasmtime 49")
+    assert probed.modules == ("wasi_ephemeral_nn",)
+    assert probed.fits[0].profile == "wasmtime-witx"
+    assert probed.measured["wasm"]["simd"] is True

@@ -21,6 +21,7 @@ def push_document(result: PushResult) -> dict[str, Any]:
         "already_current": result.already_current,
         "previous": result.previous,
         "variant": result.variant,
+        "runtime": result.runtime,
         "sent_blobs": result.sent_blobs,
         "sent_bytes": result.sent_bytes,
         "present_blobs": result.present_blobs,
@@ -59,5 +60,7 @@ def say_push(screen: Screen, result: PushResult, prefix: str = "") -> None:
     else:
         before = f" (before: {result.previous})" if result.previous else ""
         screen.note(f"{prefix}{result.app} {result.release} is current{before}", style="bold green")
+    if result.runtime != "lading":
+        screen.note(f"{prefix}it runs on the device's own {result.runtime}", style="")
     if result.pending:
         screen.note(f"{prefix}{pending_line(result.pending)}", style="yellow")

@@ -36,6 +36,8 @@ class PushResult:
     dry_run: bool = False
     code: dict[str, Any] = field(default_factory=dict)
     """The guest, compiled ahead: ``state`` (``compiled``, ``present``, ``failed``, ``off``), ``bytes``, ``ms``."""
+    runtime: str = "lading"
+    """What runs it on the device."""
     pending: dict[str, Any] | None = None
     """Where the current release waits to be confirmed: ``release``, ``previous``, ``within_s``, ``left_s`` …"""
     timings: dict[str, float] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class PushResult:
             smoke=list(doc.get("smoke", ())),
             dry_run=bool(doc.get("dry_run")),
             code=dict(doc.get("code", {})),
+            runtime=str(doc.get("runtime", "lading")),
             pending=dict(doc["pending"]) if isinstance(doc.get("pending"), dict) else None,
             timings=dict(doc.get("timings", {})),
         )

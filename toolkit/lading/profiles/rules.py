@@ -24,16 +24,17 @@ _DTYPES = {name for name, _ in DTYPES.values()}
 
 
 _PLACES: dict[str, set[str]] = {
-    "words": {"module", "directories", "variables", "models", "arguments"},
+    "words": {"module", "memory", "directories", "variables", "models", "arguments"},
     "directory": {"guest", "host"},
     "read_only_directory": {"guest", "host"},
     "variable": {"name", "value"},
     "hidden_variable": {"name"},
     "model": {"name", "encoding", "target", "path", "folder"},
+    "memory": {"bytes", "pages"},
     "link": {"name", "encoding"},
 }
 """Places that each template of ``[command]`` may have."""
-_LISTS = ("directories", "variables", "models", "arguments")
+_LISTS = ("memory", "directories", "variables", "models", "arguments")
 
 
 def check(profile: FirmwareProfile, where: str) -> None:

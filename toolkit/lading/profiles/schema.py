@@ -200,8 +200,10 @@ class Command(Table, frozen=True):
     """What the runtime calls a model's target, where that is something else."""
     link: str = ""
     """A name that each named model gets in the folder in which the program starts: ``{name}``, ``{encoding}``."""
+    memory: list[str] = msgspec.field(default_factory=list)
+    """Words that limit the guest's memory: ``{bytes}``, or ``{pages}`` of 64 KiB; where the run has a limit."""
     memory_limit: bool = True
-    """Whether it bears a limit of its private data."""
+    """Whether it bears that the system limits its private data as well."""
     memory_own: Size | None = None
     """Private data that it uses for itself."""
 

@@ -135,6 +135,17 @@ class Chooser:
             return None  # the run itself says it
         return native.compile(spec) if native is not None and native.code is not None else None
 
+    def unable(self) -> str:
+        """Why none of lading's hosts can run a guest here; empty when one can."""
+        lacking = [name for name in _PYTHON_NEEDS if not _importable(name)]
+        if not lacking:
+            return ""
+        try:
+            self._find({})
+        except (EngineMissing, OSError) as error:
+            return str(error)
+        return ""
+
     def lacking(self, spec: RunSpec) -> str:
         """Why the versions of engines that a run asks for are not to be had; empty when they are, or none matter."""
         if not spec.engines or self._against(spec):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MODULE: Final = "guest.wasm"
 """What the module is called in the folder of links."""
+PAGE: Final = 64 * 1024
+MOST_MEMORY: Final = 65536 * PAGE
+"""What a memory of a module can have at most."""
 _RELEASE = re.compile(r"(\d{1,6}(?:\.\d{1,6}){0,3})(.*)", re.DOTALL)
 
 
@@ -115,6 +118,7 @@ def line_of(program: Program, spec: RunSpec) -> Line:
             for values, link in told
             for word in fill(command.get("model") or (), {**values, "folder": str((folder / link).parent)})
         ],
+        "memory": _memory(command, spec),
         "arguments": list(spec.args),
     }
     lists["variables"], environment = _variables(program, spec)
@@ -130,6 +134,14 @@ def _directories(command: Mapping[str, Any], spec: RunSpec) -> List[str]:
             template = command.get("read_only_directory") or template
         words += fill(template, {"guest": directory.guest, "host": directory.host})
     return words
+
+
+def _memory(command: Mapping[str, Any], spec: RunSpec) -> List[str]:
+    limit = spec.limits.memory_bytes
+    if limit is None:
+        return []
+    most = min(limit, MOST_MEMORY)
+    return fill(command.get("memory") or (), {"bytes": str(most), "pages": str(max(1, most // PAGE))})
 
 
 def _variables(program: Program, spec: RunSpec) -> Tuple[List[str], Dict[str, str]]:

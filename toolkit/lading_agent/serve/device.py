@@ -34,9 +34,8 @@ FEATURES = (
     "probe",
     "engines",
     "runtimes",
-    "runtime-lading",
 )
-"""Of every agent; ``runtime-NAME`` is added for each runtime of the device's own that was found there."""
+"""Of every agent; ``runtime-NAME`` is added for each runtime that can be used, ``lading`` among them."""
 STDIN_WINDOW = 256 * 1024
 _TARGET_KEYS = ("id", "name", "architecture", "memory_bytes", "run_memory_bytes", "storage_bytes")
 
@@ -80,11 +79,12 @@ class Served:
 
     def hello(self) -> Hello:
         """What the agent says first."""
-        from lading_agent.serve.runtimes import names
+        from lading_agent.serve.runtimes import OWN, names, own_unable
 
+        own = () if own_unable(self) else (OWN,)
         return Hello(
             role="agent",
-            features=(*FEATURES, *(f"runtime-{name}" for name in names(self))),
+            features=(*FEATURES, *(f"runtime-{name}" for name in (*own, *names(self)))),
             limits={"frame": MAX_FRAME, "stdin": STDIN_WINDOW},
             python=platform.python_version(),
             machine=platform.machine(),

@@ -12,7 +12,7 @@ from lading_agent.serve import confirm, verify
 from lading_agent.serve import judged as judgements
 from lading_agent.serve.ahead import compile_ahead
 from lading_agent.serve.receiving import Missing, receive
-from lading_agent.serve.runtimes import OWN, acted, require
+from lading_agent.serve.runtimes import OWN, acted, refuse_without_own, require
 from lading_agent.serve.specs import refuse_missing_engines, refuse_too_large
 from lading_agent.store import collect, install, space
 from lading_agent.store.blobs import missing
@@ -50,6 +50,7 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
     refuse_too_large(served, bill, variant)
     if runtime == OWN:
         refuse_missing_engines(served, bill)
+        refuse_without_own(served, bill.app.name)
     if within_s is not None:
         confirm.refuse_without_previous(served, bill.app.name)
     job = _Push(served, exchange, bill, bill_bytes, variant, "" if runtime == bill.app.runtime else runtime, judged)

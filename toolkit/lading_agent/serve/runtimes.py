@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Mapping, Optional, Protocol, Tuple, runtime_checkable
 
 from lading_agent.engines.identity import state_of
 from lading_agent.errors import AgentError
@@ -51,6 +51,39 @@ def names(served: Served) -> List[str]:
         return [name] if isinstance(name, str) and name else []
     known = dict.fromkeys(str(entry["command"]["runtime"]) for entry in served.runtimes)
     return [name for name in known if _find(served, name) is not None]
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A :data:`~lading_agent.runs.launch.RunnerCommand` that may have nothing to run guests with."""
+
+    def unable(self) -> str:
+        """Why it cannot run any; empty when it can."""
+        ...
+
+
+def own_unable(served: Served) -> str:
+    """Why lading's own hosts run nothing on this device; empty when they do."""
+    return served.runner.unable() if not served.emulated and isinstance(served.runner, Limited) else ""
+
+
+def refuse_without_own(served: Served, app: str) -> None:
+    """Refuse an app that is to run on one of lading's hosts where there is none.
+
+    Raises:
+        AgentError: ``check-refused``.
+    """
+    why = own_unable(served)
+    if why:
+        others = names(served)
+        remedy = "use another device"
+        if others:
+            remedy = f"use {' or '.join(others)}, which is there (--runtime, or runtime in lading.toml), or {remedy}"
+        raise AgentError(
+            "check-refused",
+            f"{app} is to run on lading's own runner, and this device has no engine for it: {why}",
+            remedy,
+        )
 
 
 def acted(served: Served, name: str) -> bool:
