@@ -8,15 +8,19 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lading.errors import DeviceUnreachable
-from tests.support.boards import path_with
+from tests.support.apps import write_app
+from tests.support.boards import path_with, tmpfs
 from tests.support.command import Lading
+from tests.support.keeping import eventually
 from tests.support.programs import need
 from tests.support.sshd import Sshd, serving
+from tests.support.wat_guests import says_and_spins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,11 +187,13 @@ def test_the_systems_own_ssh_does_as_well(
     assert done["run"]["status"] == 0
 
 
-@pytest.mark.parametrize("shell", ["fish", "csh"])
+@pytest.mark.parametrize("shell", ["fish", "csh", "busybox ash", "bash"])
 def test_a_login_shell_of_another_kind_with_a_banner_is_no_hindrance(
     tmp_path: Path, cache: Path, made: Path, digits_bundle: Path, shell: str
 ) -> None:
-    with serving(tmp_path / "sshd", shell=(need(shell),), banner="Welcome to the board!\r\nHave fun.\n") as server:
+    program, *words = shell.split()
+    login = (need(program), *words)
+    with serving(tmp_path / "sshd", shell=login, banner="Welcome to the board!\r\nHave fun.\n") as server:
         shutil.copytree(made, server.home, symlinks=True, dirs_exist_ok=True)
         lading = at(server, cache, tmp_path)
         assert lading.json("deploy", digits_bundle, server.address)["devices"][0]["run"]["status"] == 0
@@ -243,3 +249,124 @@ def test_a_damaged_engine_is_mended_on_the_way(lading: Lading, server: Sshd, boa
     done = lading("deploy", digits_bundle, board)
     assert f"engine damaged: litert {litert['version']}" in done.err
     assert "accuracy: 99 of 100" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "full", "code", "says", "remedy"),
+    [
+        ("size=64m,ro", False, "home-unusable", "Read-only file system", "?home"),
+        ("size=64m,noexec", False, "home-unusable", "noexec", "mounted with exec"),
+        ("size=16m", False, "no-space", "bytes are missing", "remove"),
+        ("size=64m", True, "no-space", "no space left", "remove"),
+    ],
+)
+def test_a_home_that_cannot_take_it_is_refused_in_one_sentence(
+    tmp_path: Path, cache: Path, digits_bundle: Path, options: str, full: bool, code: str, says: str, remedy: str
+) -> None:
+    with serving(tmp_path / "sshd") as server, tmpfs(server.home, options) as home:
+        if full:
+            (home / "filler").write_bytes(bytes(os.statvfs(home).f_bavail * 4096))
+        error = at(server, cache, tmp_path).json("deploy", digits_bundle, server.address, expect=1)["devices"][0][
+            "error"
+        ]
+        assert error["code"] == code
+        assert says in error["message"]
+        assert "\n" not in error["message"]
+        assert remedy in error["remedy"]
+        assert [path.name for path in home.iterdir()] == (["filler"] if full else [])
+
+
+def test_a_storage_that_is_full_later_on_keeps_the_old_release(
+    tmp_path: Path, cache: Path, made: Path, digits: Path
+) -> None:
+    with serving(tmp_path / "sshd") as server, tmpfs(server.home, "size=96m") as home:
+        shutil.copytree(made, home, symlinks=True, dirs_exist_ok=True)
+        lading = at(server, cache, tmp_path)
+        before = lading.json("status", server.address)["apps"]["digits"]["current"]
+        (home / "filler").write_bytes(bytes(os.statvfs(home).f_bavail * 4096 - (1 << 20)))
+        (digits / "images" / "large.bin").write_bytes(os.urandom(3 << 20))
+        error = lading.json("push", digits, server.address, expect=1)["devices"][0]["error"]
+        assert error["code"] == "no-space"
+        assert error["details"]["missing_bytes"] > 0
+        assert lading.json("status", server.address)["apps"]["digits"]["current"] == before
+        (home / "filler").unlink()
+        lading("push", digits, server.address)
+
+
+def test_the_second_client_is_told_who_holds_the_lock_and_since_when(
+    lading: Lading, server: Sshd, board: str, cache: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lading.bundle import open_bundle
+    from lading.client import connect
+    from lading.devices import resolve
+
+    monkeypatch.setenv("HOME", str(server.client))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    (digits / "images" / "more.bin").write_bytes(os.urandom(2000))
+    bundle = digits.with_suffix(".lading")
+    lading("pack", digits, "-o", bundle)
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def progress(_done: int, _total: int) -> None:
+        at_work.set()
+        assert go_on.wait(60)
+
+    def first() -> None:
+        with connect(resolve(board)) as session, open_bundle(bundle) as cargo:
+            session.push(cargo, progress=progress)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    try:
+        assert at_work.wait(60)
+        error = lading.json("push", bundle, board, expect=1)["devices"][0]["error"]
+        holder = lading.json("status", board)["lock"]
+    finally:
+        go_on.set()
+        thread.join(60)
+    assert error["code"] == "lock-held"
+    assert f"({os.getpid()})" in error["message"] or str(os.getpid()) in error["message"]
+    assert f" since {holder['since']}" in error["message"]
+    assert "push of digits" in error["message"]
+    assert error["details"]["owner"]["pid"] == os.getpid()
+    assert lading.json("push", bundle, board)["devices"][0]["push"]["already_current"]
+
+
+CRONTAB = """#!/bin/sh
+case $1 in
+-l) cat {table} ;;
+-r) rm -f {table} ;;
+*) cat >{table} ;;
+esac
+"""
+
+
+def test_detached_runs_logs_stop_service_and_removal(tmp_path: Path, cache: Path, made: Path) -> None:
+    table = tmp_path / "crontab.txt"
+    table.write_text("# mine\n")
+    cron = tmp_path / "crontab"
+    cron.write_text(CRONTAB.format(table=shlex.quote(str(table))))
+    cron.chmod(0o755)
+    path = path_with(tmp_path / "bin", crontab=cron, python3="/usr/bin/python3")
+    with serving(tmp_path / "sshd", path=path) as server:
+        shutil.copytree(made, server.home, symlinks=True, dirs_exist_ok=True)
+        lading = at(server, cache, tmp_path)
+        board = server.address
+        lading("push", write_app(tmp_path / "app", says_and_spins("up\n")), board)
+        assert "runs on" in lading("run", "--detach", board, "app").out
+        eventually(lambda: lading("logs", board, "app").stdout == b"up\n")
+        assert "stopped run 1 of app" in lading("stop", board, "app").out
+        assert lading.json("logs", board, "app")["kind"] == "stopped"
+        lading("service", "enable", board, "app")
+        lines = table.read_text().splitlines()
+        assert lines[0] == "# mine"
+        assert any(line.startswith("@reboot ") and str(server.home / HOME) in line for line in lines)
+        assert lading.json("service", "status", board, "app")["enabled"]
+        eventually(lambda: lading("logs", board, "app", "--run", "service").stdout.startswith(b"up\n"))
+        lading("service", "disable", board, "app")
+        assert table.read_text() == "# mine\n"
+        lading("service", "enable", board, "app")
+        lading("device", "add", "kitchen", board)
+        lading("device", "remove", "kitchen", "--purge")
+        assert table.read_text() == "# mine\n"
+        assert not (server.home / HOME).exists()
