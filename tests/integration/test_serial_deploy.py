@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from lading.links.serial_port import SerialPort
 
 HOME = ".local/share/lading"
-SHELL = ("sh", "-c", "trap : INT QUIT TSTP HUP; while :; do bash --norc -i; done")
-"""What reads garbage as an end of input is there again at once, as a login is."""
+SHELL = ("bash", "--norc", "-i")
 
 
 @pytest.fixture(scope="module")

@@ -50,20 +50,17 @@ class SimulatedLine:
 
 
 class ConsoleProgram:
-    """A program whose controlling terminal is a line's end: a shell, a login."""
+    """A program whose controlling terminal is a line's end: a shell, a login. When it ends it is started again."""
 
     def __init__(self, terminal: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 os.setsid()
-                fd = os.open(terminal, os.O_RDWR)
-                for number in (0, 1, 2):
-                    os.dup2(fd, number)
-                if fd > 2:
-                    os.close(fd)
-                subprocess.run(["stty", "sane"], check=False)
-                os.execvpe(command[0], list(command), dict(env))
+                os.closerange(3, 1024)
+                while True:  # as init and getty do
+                    _in_a_child(terminal, command, env)
+                    time.sleep(0.1)
             finally:
                 os._exit(127)
 
@@ -77,12 +74,22 @@ class ConsoleProgram:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        with contextlib.suppress(ChildProcessError):
-            return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
-        return False
+
+def _in_a_child(terminal: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            fd = os.open(terminal, os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(fd, number)
+            if fd > 2:
+                os.close(fd)
+            subprocess.run(["stty", "sane"], check=False)
+            os.execvpe(command[0], list(command), dict(env))
+        finally:
+            os._exit(127)
+    os.waitpid(pid, 0)
 
 
 def session_of(leader: int) -> list[int]:
