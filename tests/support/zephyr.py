@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -26,8 +27,10 @@ _PTY = re.compile(rb"connected to pseudotty: (\S+)")
 def programs() -> Path:
     """The folder with the programs; the test is skipped where they cannot be had or run, and fails in CI."""
     folder = Path(os.environ.get("LADING_ZEPHYR_SIMS") or ROOT / "build" / "zephyr")
+    if platform.machine() != "x86_64":
+        pytest.skip("Zephyr's native_sim is an x86 program")
     if not LOADER.exists():
-        _without("Zephyr's native_sim is a 32-bit x86 program: install libc6:i386")
+        _without("Zephyr's native_sim is a 32-bit x86 program: install libc6-i386 (or libc6:i386)")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,6 +92,12 @@ class Zephyr:
                 break
             if b"smp_udp: Started" in line:
                 break
+            if b"Could not bind" in line:
+                self.kill()
+                _without("UDP port 1337 of this machine is in use")
+        else:
+            self.kill()
+            pytest.fail(f"{self._program} ended at its start")
         threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
 
     def kill(self) -> None:

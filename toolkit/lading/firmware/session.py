@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lading import __version__
 from lading.client.session import Session
 from lading.errors import NoSuchRelease, Unsupported, UsageError
 from lading.firmware import facts
@@ -63,7 +62,7 @@ class FirmwareSession(Session):
         """What is known of the device without an agent."""
         profile = {"id": self._profile.id, "name": self._profile.title} if self._profile is not None else {}
         board = facts.board(self._smp)
-        return Hello("agent", __version__, target={"name": board} if board else {}, profile=profile)
+        return Hello("agent", "none", (0, 0), target={"name": board} if board else {}, profile=profile)
 
     @property
     def round_trips(self) -> int:

@@ -98,7 +98,7 @@ class SmpLink:
         if self.buffer and len(request.BYTES) > self._transport.max_unencoded_size:
             what = " ".join(filter(None, (type(request).__name__, getattr(request, "name", ""))))
             raise SmpRefused(
-                f"{self.description}: {what} is longer than the firmware's SMP buffer of {self.buffer['buf_size']} octets",
+                f"{self.description}: {what} is longer than the firmware's buffer of {self.buffer['buf_size']} octets",
                 remedy="raise CONFIG_MCUMGR_TRANSPORT_NETBUF_SIZE, or use shorter paths and arguments",
                 reason="EMSGSIZE",
             )
@@ -154,13 +154,13 @@ class SmpLink:
             return self._garbled(f"{garbage} bytes or frames that were not understood")
         return TimedOut(
             f"{self.description}: no answer within {limit:g} s",
-            remedy="see that the board runs a firmware with MCUmgr on this port, and that the baud rate is right",
+            remedy="see that the board runs a firmware with MCUmgr there (on a serial line: at this baud rate)",
         )
 
     def _garbled(self, why: str) -> SmpGarbled:
         return SmpGarbled(
             f"{self.description}: what answers is not SMP, or is damaged on its way ({why})",
-            remedy="see that this is the port of an MCUmgr (SMP) server, and that the baud rate is right",
+            remedy="see that an MCUmgr (SMP) server is there (on a serial line: at this baud rate)",
         )
 
     def _refused(self, request: Any, answer: Any) -> SmpRefused:

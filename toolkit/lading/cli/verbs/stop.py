@@ -35,7 +35,8 @@ def stop(
 
     def render(screen: Screen) -> None:
         for ended in result["stopped"]:
-            screen.say(f"stopped run {ended['run']} of {result['app']} ({ended['release']})")
+            which = f"run {ended['run']}" if ended["run"] else "the run"  # without an agent runs have no numbers
+            screen.say(f"stopped {which} of {result['app']} ({ended['release']})")
         if result["service"]:
             screen.say(f"stopped the service of {result['app']}; it starts again with the device")
         if not result["stopped"] and not result["service"]:
