@@ -12,6 +12,7 @@ Every file begins with ``schema = 1``. Keys that start with ``x-`` are ignored, 
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import tomllib
@@ -223,6 +224,12 @@ _ONE_AT_A_TIME = threading.RLock()
 """msgspec prepares a type when it first meets it, and two threads that do so at once may crash the process."""
 
 
+@functools.lru_cache
+def _shape(into: type[Any]) -> Any:
+    """What a type looks like: to find out takes longer than to read a document."""
+    return msgspec.inspect.type_info(into)
+
+
 def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: int = 1) -> T:
     """A document as a value of ``into``; ``where`` is what messages call it (usually the file's path).
 
@@ -232,7 +239,7 @@ def decode(document: Mapping[str, Any], into: type[T], *, where: str, schema: in
     check_schema(document, where=where, schema=schema)
     try:
         with _ONE_AT_A_TIME:
-            shape = msgspec.inspect.type_info(into)
+            shape = _shape(into)  # type: ignore[arg-type]  # a type is hashable
             known = _without_vendor_keys(dict(document), shape, "", where)
             try:
                 return msgspec.convert(known, into, dec_hook=_convert_own)
