@@ -8,7 +8,9 @@ refused, so that a command line that is wrong for them is wrong here.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -104,12 +106,16 @@ def main() -> int:
     from lading.emulate import EmulateOptions, NamedModel, OpenedDir, run_spec, runner_command
     from lading_agent.runs import supervise
 
+    # The emulated host follows no link out of a folder, the real iwasm opens whatever there is.
+    names = Path(tempfile.mkdtemp(prefix="stand-in-"))
+    for path in Path.cwd().iterdir():
+        shutil.copy(path, names / path.name)
     options = EmulateOptions(
         args=asked.rest[1:],
         env=asked.env,
         models=[NamedModel(name, Path(path)) for name, path in asked.models.items()],
         dirs=[OpenedDir(Path(host), guest, writable) for host, guest, writable in asked.dirs],
-        names_dir=Path.cwd() if kind == "iwasm" else None,
+        names_dir=names if kind == "iwasm" else None,
         personality=f"profile:{profile}",
     )
     result = supervise.run(
@@ -120,6 +126,7 @@ def main() -> int:
         on_report=lambda _event: None,
         command=runner_command("python"),
     )
+    shutil.rmtree(names)
     if result.outcome != "exit":
         _write(1, f"[host] {result.kind}: {result.message}\n".encode())
     return result.status

@@ -17,7 +17,9 @@ from lading.bundle import open_bundle, pack
 from lading.check import installed
 from lading.client import Session
 from lading.client.events import Output
+from lading.devices import resolve
 from lading.errors import CheckRefused
+from lading.probe.models import model
 from lading.project import load_project
 from lading_agent.runs.choose import Chooser
 from tests.support import runtime_stand_in
@@ -27,6 +29,7 @@ from tests.support.programs import wasmtime_program
 from tests.support.wat_guests import (
     allocates,
     exits,
+    infers,
     says,
     says_and_spins,
     tells_its_arguments,
@@ -263,6 +266,42 @@ def test_what_was_measured_decides_between_the_builds_of_a_release(session: Call
     runtime_stand_in.install(bin_, "iwasm", "2.4.4", "wamr-2.4")
     [told] = found.runtimes()
     assert told["measured"] is False, "another version is another runtime"
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "stands_in", "word", "says_"),
+    [
+        ("wasmedge", "0.17.1", "wasmedge-0.17", "ok", "ok on wasmedge-0.17"),
+        ("wasmedge", "0.13.5", "wasmedge-0.14", "unknown", "no firmware profile stands for wasmedge 0.13.5"),
+        ("iwasm", "2.4.5", "wamr-2.4", "unknown", "may be either of them"),
+    ],
+)
+def test_the_runtimes_version_says_which_profile_judges(
+    session: Callable[[], Session],
+    bin_: Path,
+    tmp_path: Path,
+    kind: str,
+    version: str,
+    stands_in: str,
+    word: str,
+    says_: str,
+) -> None:
+    runtime_stand_in.install(bin_, kind, version, stands_in)
+    found = session()
+    project = write_app(tmp_path / "app", infers("echo", (1, 4), content=bytes(16)), models={"echo": model("echo_f32")})
+    with open_bundle(pack(load_project(project), tmp_path / "app.lading").path) as bundle:
+        [told] = found.runtimes()
+        said = installed.runtime_verdict(bundle, found, resolve("ssh://board"), told)
+        assert said.verdict == word
+        assert says_ in said.sentence()
+        assert word == "ok" or "lading probe ssh://board" in said.remedy
+        if kind == "iwasm":
+            found.keep_measured(kind, "wamr-2.4")
+            [told] = found.runtimes()
+            said = installed.runtime_verdict(bundle, found, resolve("ssh://board"), told)
+            assert "takes names for paths" in said.reason
+        found.push(bundle, runtime=kind, judged=[installed.judged(told, said, allow_unknown=True)], force=True)
+    assert run(found)[0].status == 0, "the model has its name there"
 
 
 def test_a_verdict_is_kept_as_the_client_makes_it() -> None:

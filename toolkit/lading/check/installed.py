@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lading.bundle.reader import Bundle
+    from lading.check.judge import Place
     from lading.client import Session
     from lading.devices import Device
+    from lading.trace.document import Trace
 
 OWN: Final = "lading"
 
@@ -58,7 +60,8 @@ def runtime_verdict(bundle: Bundle, session: Session, device: Device, runtime: M
             place = known_place(str(id_), target if isinstance(target, str) else None, device.project_dir)
         except NameNotFound:
             continue
-        verdicts.append(judge(bundle_trace(bundle, project_dir=device.project_dir), place))
+        trace = bundle_trace(bundle, project_dir=device.project_dir)
+        verdicts.append(_by_path(trace, place) or judge(trace, place))
     measure = f"`lading probe {device} --runtime {runtime['name']}` finds out what it is"
     if not verdicts:
         what = named if runtime.get("version") else f"{named}, which does not say its version,"
@@ -66,8 +69,8 @@ def runtime_verdict(bundle: Bundle, session: Session, device: Device, runtime: M
             "unknown", "?", "declared", reason=f"no firmware profile stands for {what} on {device}", remedy=measure
         )
     bad = [v for v in verdicts if not _passes(v)]
-    if not bad or len(bad) == len(verdicts):
-        return (bad or verdicts)[0]
+    if len(verdicts) == 1 or not bad or all(v.verdict == "fails" and not v.handled for v in verdicts):
+        return verdicts[0]
     said = "; ".join(v.sentence() for v in verdicts)
     return Verdict(
         "unknown",
@@ -89,6 +92,25 @@ def judged(runtime: Mapping[str, Any], verdict: Verdict, *, allow_unknown: bool)
         "said": verdict.sentence(),
         "remedy": verdict.remedy,
     }
+
+
+def _by_path(trace: Trace, place: Place) -> Verdict | None:
+    """The verdict on a guest that loads by name where a name is the path of a file of the device itself.
+
+    The emulated host looks into the guest's directories only, and never at the machine that it runs on: what the device
+    finds at such a path it cannot say.
+    """
+    steps = place.profile.functions.get("load_by_name") or ()
+    call = next((call for call in trace.calls if call.function == "load_by_name"), None)
+    if call is None or not any(step.get("step") == "file-model" for step in steps):
+        return None
+    return Verdict(
+        "unknown",
+        place.profile.id,
+        place.profile.provenance.known_by,
+        reason=f"{call.function} (call {call.n}): this runtime takes names for paths of the device's own files",
+        remedy="let the guest load the model's bytes (load), from a file of a [[dir]] for example",
+    )
 
 
 def _passes(verdict: Verdict) -> bool:
