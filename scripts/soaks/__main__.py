@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scripts.soaks import check, native, ssh
+from scripts.soaks import check, native, serial, ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ SOAKS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "check": check.soak,
     "check-recorded": check.soak_recorded,
     "native": native.soak,
+    "serial": serial.soak,
     "ssh": ssh.soak,
 }
 

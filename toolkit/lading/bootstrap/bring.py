@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from lading.links.host import Host
 
 CHUNK: Final = 64 * 1024
+DEFLATED: Final = 0.42
+"""How much of agent and engines is left when a line deflates them."""
+WORTH_TELLING_S: Final = 20.0
+FAST_BAUD: Final = 921600
 
 # Reads agent and device file from standard input, believes the agent only if it has the right digest, writes both and
 # becomes the agent's `install`. No quotes, no backslashes, no "!": it stands inside of two kinds of quotes already.
@@ -70,6 +74,7 @@ def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: P
     judge.check_home(seen, where)
     engines = _engines(seen, where, cargo, on_stage)
     judge.check_space(seen, where, 2 * len(cargo.agent) + sum(part.size for part in engines))
+    _tell_the_time(host, sum(part.size for part in engines) + len(cargo.agent), on_stage)
     link = _bring_agent(host, home, python, cargo, seen, on_stage, project_dir)
     connection = _connect(link)
     try:
@@ -79,6 +84,21 @@ def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: P
             mark_ready(connection, cargo.ready)
     finally:
         connection.close()
+
+
+def _tell_the_time(host: Host, size: int, on_stage: OnStage) -> None:
+    """On a line whose speed is known, say how long it will take before it begins."""
+    from lading.units import format_size
+
+    rate: float | None = getattr(host, "bytes_per_second", None)
+    if rate is None or size * DEFLATED / rate < WORTH_TELLING_S:
+        return
+    seconds = size * DEFLATED / rate
+    text = f"{format_size(size)} to bring: about {max(1, round(seconds / 60))} min at {round(rate * 10)} baud"
+    if rate * 10 < FAST_BAUD:
+        faster = max(1, round(seconds / 60 * rate * 10 / FAST_BAUD))
+        text += f"; with ?speed={FAST_BAUD} in the address about {faster} min, if the line bears it"
+    on_stage(Stage("line", f"{text}. It can be broken off; the next try goes on from there"))
 
 
 def _engines(seen: Look, where: str, cargo: Cargo, on_stage: OnStage) -> Sequence[EnginePart]:
