@@ -1,4 +1,4 @@
-"""Pushes over a bad serial line: flipped bits, lost bytes, a small FIFO that overruns; each ends with the right hash."""
+"""Pushes over a bad serial line: flipped bits, lost bytes, a FIFO that overruns; each ends with the right hash."""
 
 from __future__ import annotations
 

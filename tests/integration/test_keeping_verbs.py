@@ -11,8 +11,9 @@ import pytest
 
 from lading_agent.keep import pending, runs, service_state
 from lading_agent.store.layout import Layout
-from tests.integration.test_json import KEYS, keys_of
+from tests.integration.test_json import KEYS
 from tests.support.apps import write_app
+from tests.support.documents import keys_of
 from tests.support.keeping import Board, eventually
 from tests.support.wat_guests import exits, says, says_and_spins
 

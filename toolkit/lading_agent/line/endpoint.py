@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Optional
 
-from lading_agent.line.frames import ACK, DATA, LEAVE, MAX_PAYLOAD, OPEN, OPENED, Decoder, LineFrame
+from lading_agent.line.frames import ACK, ASK, DATA, LEAVE, MAX_PAYLOAD, OPEN, OPENED, Decoder, LineFrame
 from lading_agent.line.pace import Pace
 from lading_agent.line.receiver import Receiver
 from lading_agent.line.sender import Sender
@@ -118,6 +118,9 @@ class Endpoint:
             if frame.kind == DATA and len(frame.payload) <= self._settings.max_frame:
                 self.heard_at = now
                 self._receiver.take(frame, now)
+            elif frame.kind == ASK and not frame.payload:
+                self.heard_at = now
+                self._receiver.asked(frame, now)
             elif frame.kind == ACK and self._sender.acknowledged(frame, now):
                 self.heard_at = now
 

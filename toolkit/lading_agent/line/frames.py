@@ -31,7 +31,8 @@ OPENED: Final = 2
 DATA: Final = 3
 ACK: Final = 4
 LEAVE: Final = 5
-KINDS: Final = frozenset((OPEN, OPENED, DATA, ACK, LEAVE))
+ASK: Final = 6
+KINDS: Final = frozenset((OPEN, OPENED, DATA, ACK, LEAVE, ASK))
 
 
 class LineFrame(NamedTuple):

@@ -71,9 +71,7 @@ class Receiver:
     def take(self, frame: LineFrame, now: float) -> None:
         """Take a data frame."""
         start = nearest(frame.number, self._expected, _WRAP)
-        turn = nearest(frame.turn, self._turn, _TURNS)
-        if turn >= self._turn:
-            self._turn, self._turn_at = turn, now
+        self._note_turn(frame, now)
         end = start + max(1, len(frame.payload))
         if end > self._expected + self._room or start < 0:
             self._want_ack(now)  # beyond the window: the sender is told where it is
@@ -93,6 +91,16 @@ class Receiver:
             while self._pieces and self._pieces[0][0] <= self._expected:
                 self._deliver(*self._pieces.pop(0))
             self._want_ack(now)
+
+    def asked(self, frame: LineFrame, now: float) -> None:
+        """The sender wants to know what is here."""
+        self._note_turn(frame, now)
+        self._want_ack(now)
+
+    def _note_turn(self, frame: LineFrame, now: float) -> None:
+        turn = nearest(frame.turn, self._turn, _TURNS)
+        if turn >= self._turn:
+            self._turn, self._turn_at = turn, now
 
     @property
     def _room(self) -> int:

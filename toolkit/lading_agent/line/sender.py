@@ -10,8 +10,8 @@ import struct
 from collections import OrderedDict
 from typing import Final, List, NamedTuple, Optional, Tuple
 
-from lading_agent.line.frames import ACK, DATA, LineFrame
-from lading_agent.line.pace import SHORTEST, Pace
+from lading_agent.line.frames import ACK, ASK, DATA, LineFrame
+from lading_agent.line.pace import Pace
 
 ACK_HEAD: Final = struct.Struct(">IHH")
 RANGE: Final = struct.Struct(">II")
@@ -100,14 +100,15 @@ class Sender:
     def next_frame(self, now: float) -> Optional[bytes]:
         """The next data frame that may go out; None while there is nothing to send or no room for it."""
         piece = self._lost_piece() or self._new_piece()
-        if piece is None and self._heard_at is not None and self._flight and now >= self._deadline():
-            # Nothing is heard: one probe, whose answer tells what became of everything else.
+        if piece is not None:
+            return self._frame(piece, now)
+        if self._heard_at is not None and self._flight and now >= self._deadline():
+            # Nothing is heard: a question, whose answer tells what became of everything. No data: by now a shell may
+            # listen where the other end was.
             self.pace.silent(min(sent.end - sent.start for sent in self._flight.values()))
             self._heard_at = now
-            piece = self._cut(self._base, min(self._next - self._base, SHORTEST))
-        if piece is None:
-            return None
-        return self._frame(piece, now)
+            return LineFrame(ASK, self._tag, self.turn() % _TURNS, self._base % _WRAP).encode()
+        return None
 
     def wake_at(self) -> Optional[float]:
         """When to call :meth:`next_frame` again if nothing is heard before."""
