@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from typing import Final, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Final, List, NamedTuple, Optional, Tuple
 
 from lading_agent.line.frames import ACK, ASK, DATA, LineFrame
-from lading_agent.line.pace import Pace
+
+if TYPE_CHECKING:
+    from lading_agent.line.pace import Pace
 
 ACK_HEAD: Final = struct.Struct(">IHH")
 RANGE: Final = struct.Struct(">II")
