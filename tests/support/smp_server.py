@@ -85,7 +85,9 @@ class Board:
         if write:
             kept = self.files.get(name, b"")[:off]
             others = sum(len(data) for other, data in self.files.items() if other != name)
-            if len(kept) != off or others + off + len(body["data"]) > self._capacity:
+            if len(kept) != off:
+                return {"err": {"group": 8, "rc": 11}, "len": len(kept)}
+            if others + off + len(body["data"]) > self._capacity:
                 return {"err": {"group": 8, "rc": 10}}
             self.files[name] = kept + body["data"]
             return {"off": len(self.files[name])}

@@ -58,10 +58,12 @@ class Zephyr:
 
     def __init__(self, kind: str, folder: Path) -> None:
         self._program = programs() / kind
-        self._udp = kind.startswith("udp")
+        self._udp = kind == "udp"
+        self._files = kind in ("serial", "serial_fs", "udp")
         self._flash = folder / f"{kind}.flash"
         self._link = folder / f"{kind}.tty"
         self._process: subprocess.Popen[bytes] | None = None
+        self._drain: threading.Thread | None = None
         self.start()
 
     def __enter__(self) -> Self:
@@ -80,7 +82,7 @@ class Zephyr:
         return "udp+smp://127.0.0.1" if self._udp else f"serial+smp://{self._link}"
 
     def start(self) -> None:
-        words = [str(self._program), f"-flash={self._flash}", "-rt"]
+        words = [str(self._program), "-rt", *([f"-flash={self._flash}"] if self._files else [])]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         self._process = process
         assert process.stdout is not None
@@ -98,14 +100,19 @@ class Zephyr:
         else:
             self.kill()
             pytest.fail(f"{self._program} ended at its start")
-        threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
+        self._drain = threading.Thread(target=_drain, args=(process.stdout,), daemon=True)
+        self._drain.start()
 
     def kill(self) -> None:
         """Power off, at once."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-            self._process = None
+            if self._drain is not None:
+                self._drain.join()
+            elif self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = self._drain = None
 
     def reset(self) -> None:
         self.kill()

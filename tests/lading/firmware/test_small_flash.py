@@ -104,8 +104,9 @@ def test_a_third_release_is_refused_and_nothing_is_lost(board: Zephyr, c_store: 
 
 
 def test_what_a_reset_left_of_a_file_is_gone_on_with(board: Zephyr) -> None:
-    with pytest.raises(LinkLost):
-        push_and_cut(board, lambda device: device.push(THREE), 12, before=True, sync_bytes=256)
+    transport = CuttingTransport(board.port, 1, board.kill, before=True, uploads_only=True)
+    with cut_session(transport, sync_bytes=256) as device, pytest.raises(LinkLost):
+        device.push(THREE)
     board.start()
     with session(board.address) as device:
         plan = device.push(THREE, dry_run=True)

@@ -160,7 +160,9 @@ class Files:
             chunk = self._chunk(name, content, done, size)
             try:
                 took = self._write(name, chunk, done, size)
-            except (TimedOut, SmpGarbled):
+            except (TimedOut, SmpGarbled, SmpRefused) as error:
+                if isinstance(error, SmpRefused) and error.reason != "FILE_OFFSET_NOT_VALID":
+                    raise
                 failures += 1
                 if failures > MOST_FAILURES:
                     raise

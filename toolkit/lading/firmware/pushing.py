@@ -243,10 +243,11 @@ class Push:
 
     def _no_space(self, why: str) -> NoSpace:
         before = self._before
+        some = "remove a release that is not needed: lading releases DEVICE, lading remove DEVICE APP --release RELEASE"
+        none = "nothing is installed that could make room: use smaller models, or a device with more storage"
         return NoSpace(
             f"{self._store.label}: no space for {self._bill.app.name} {self._bill.release}: {why}",
-            remedy="remove a release that is not needed: lading releases DEVICE, "
-            "lading remove DEVICE APP --release RELEASE",
+            remedy=some if self._store.releases else none,
             details={"current": before.id if before is not None else None},
         )
 
@@ -257,10 +258,12 @@ class Push:
         store.clean(but=(want.slot for want in missing if want.offset))
         try:
             for want in missing:
+                store.see_that_nobody_changed_it()
                 self._write_one(want)
         except DeviceError as error:
             if not is_no_space(error):
                 raise
+            store.see_that_nobody_changed_it()
             with suppress(LadingError):
                 store.clean()
             raise self._no_space("the file system is full") from error

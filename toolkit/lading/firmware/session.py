@@ -50,8 +50,13 @@ class FirmwareSession(Session):
         self._smp.close()
 
     @cached_property
+    def _files(self) -> Files:
+        return Files(self._smp, self._root, int(self._mcu.sync_bytes))
+
+    @property
     def _store(self) -> Store:
-        return Store(Files(self._smp, self._root, int(self._mcu.sync_bytes)), self._mcu, self._smp.description)
+        """What the device holds, as it is now."""
+        return Store(self._files, self._mcu, self._smp.description)
 
     @cached_property
     def _shell(self) -> Shell:
@@ -102,22 +107,9 @@ class FirmwareSession(Session):
         store = self._store
         names = store.apps() if app is None else [store.which_app(app)]
         return {
-            "apps": {name: self._status_of(name) for name in names},
+            "apps": {name: _status_of(store, name) for name in names},
             "disk": {"used_bytes": store.used_bytes, "free_bytes": store.free_bytes, "free_inodes": None},
             "lock": None,
-        }
-
-    def _status_of(self, app: str) -> dict[str, Any]:
-        store = self._store
-        return {
-            "current": _id(store.current(app)),
-            "previous": _id(store.previous(app)),
-            "releases": [release.id for release in store.of(app)],
-            "pinned": [release.id for release in store.of(app) if release.pinned],
-            "state_bytes": 0,
-            "runs": [],
-            "service": None,
-            "pending": None,
         }
 
     def releases(self, app: str | None = None) -> dict[str, Any]:
@@ -171,30 +163,13 @@ class FirmwareSession(Session):
                     f"{gone[0].id} is the current release of {name}",
                     remedy="go back first (lading rollback), or remove the whole app",
                 )
-        return {"app": name, "dry_run": dry_run, **self._drop(gone, dry_run, with_app=False)}
+        return {"app": name, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=False)}
 
     def gc(self, keep: int = 2, dry_run: bool = False) -> dict[str, Any]:
         """Throw away old releases of all apps. Answers ``removed``, ``blobs`` and ``freed_bytes``."""
         store = self._store
         gone = [release for app in store.apps() for release in old_releases(store.of(app), keep)]
-        return {"keep": keep, "dry_run": dry_run, **self._drop(gone, dry_run, with_app=True)}
-
-    def _drop(self, gone: Sequence[Installed], dry_run: bool, *, with_app: bool) -> dict[str, Any]:
-        store = self._store
-        ids = {(release.app, release.id) for release in gone}
-        left = store.used_slots(r for r in store.releases if (r.app, r.id) not in ids)
-        freed = {slot: size for slot, size in store.used_slots().items() if slot not in left}
-        leftovers = store.leftovers()
-        if not dry_run:
-            if gone or store.damaged:
-                store.drop(gone)
-            else:
-                store.clean()
-        return {
-            "removed": [f"{r.app} {r.id}" if with_app else r.id for r in gone],
-            "blobs": len(freed) + len(leftovers),
-            "freed_bytes": store.room_for([*freed.values(), *leftovers.values()]),
-        }
+        return {"keep": keep, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=True)}
 
     def pin(self, app: str | None, release: str, pinned: bool = True) -> dict[str, Any]:
         """Keep a release from :meth:`gc`, or stop keeping it."""
@@ -338,6 +313,36 @@ class FirmwareSession(Session):
 
     def _cannot(self, what: str, *, remedy: str) -> NoReturn:
         raise Unsupported(f"{self._smp.description}: a microcontroller cannot {what}", remedy=remedy)
+
+
+def _drop(store: Store, gone: Sequence[Installed], dry_run: bool, *, with_app: bool) -> dict[str, Any]:
+    ids = {(release.app, release.id) for release in gone}
+    left = store.used_slots(r for r in store.releases if (r.app, r.id) not in ids)
+    freed = {slot: size for slot, size in store.used_slots().items() if slot not in left}
+    leftovers = store.leftovers()
+    if not dry_run:
+        if gone or store.damaged:
+            store.drop(gone)
+        else:
+            store.clean()
+    return {
+        "removed": [f"{r.app} {r.id}" if with_app else r.id for r in gone],
+        "blobs": len(freed) + len(leftovers),
+        "freed_bytes": store.room_for([*freed.values(), *leftovers.values()]),
+    }
+
+
+def _status_of(store: Store, app: str) -> dict[str, Any]:
+    return {
+        "current": _id(store.current(app)),
+        "previous": _id(store.previous(app)),
+        "releases": [release.id for release in store.of(app)],
+        "pinned": [release.id for release in store.of(app) if release.pinned],
+        "state_bytes": 0,
+        "runs": [],
+        "service": None,
+        "pending": None,
+    }
 
 
 def _id(release: Installed | None) -> str | None:

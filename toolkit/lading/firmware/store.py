@@ -207,6 +207,17 @@ class Store:
 
     # what changes
 
+    def see_that_nobody_changed_it(self) -> None:
+        """Look whether the device is as it was when this was made: slots that were free then may not be any more.
+
+        Raises:
+            LockHeld: another client is at work.
+        """
+        if (self._chosen() or (1, Pointer(0)))[1] != self._pointer:
+            raise LockHeld(
+                f"{self.label}: another client has changed the releases meanwhile", remedy="try again when it is done"
+            )
+
     def switch(self, releases: Sequence[Installed]) -> None:
         """Make this the device's state. A reset at any moment leaves the state before or this one.
 
@@ -219,11 +230,7 @@ class Store:
             raise NoSpace(
                 f"{self.label}: a device holds at most {pointer.MOST_ENTRIES} releases", remedy="lading gc DEVICE"
             )
-        now = self._chosen() or (1, Pointer(0))
-        if now[1] != self._pointer:
-            raise LockHeld(
-                f"{self.label}: another client has changed the releases meanwhile", remedy="try again when it is done"
-            )
+        self.see_that_nobody_changed_it()
         which = 1 - self._which
         new = Pointer((self._pointer.sequence + 1) & 0xFFFFFFFF, tuple(release.entry() for release in releases))
         data = new.encode()
@@ -265,7 +272,12 @@ class Store:
         return before - self.used_bytes
 
     def clean(self, but: Iterable[int] = ()) -> int:
-        """Give back what interrupted pushes and dropped releases left; the slots that were emptied."""
+        """Give back what interrupted pushes and dropped releases left; the slots that were emptied.
+
+        Raises:
+            LockHeld: another client may be using them by now.
+        """
+        self.see_that_nobody_changed_it()
         spared = set(but)
         emptied = 0
         for slot in self.leftovers():

@@ -234,10 +234,14 @@ def _show_profile(screen: Screen, document: dict[str, Any]) -> None:
     profile = document["profile"]
     ran = document["probe"]
     if not ran["guests"]:
-        screen.say(
-            f"{profile['declared']} runs no guests: everything above is declared by its firmware profile and target",
-            style="yellow",
+        measured = any(fact["known_by"] == "measured" for fact in document["facts"].values())
+        beside = "everything but the facts" if measured else "everything"
+        said = (
+            f"{profile['declared']} runs no guests: {beside} above is declared by its firmware profile and target"
+            if profile["declared"]
+            else "no guests were run, and no firmware profile was named: give one with ?firmware=NAME in the address"
         )
+        screen.say(said, style="yellow")
         return
     screen.say(f"{ran['guests']} guests, {ran['items']} items, {ran['round_trips']} round trips; {ran['runtime']}")
     if profile["fits"]:
