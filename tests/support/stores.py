@@ -48,6 +48,13 @@ def assert_no_garbage(home: Path) -> None:
             assert release is not None, f"{release_id} is half a release"
             assert release.state == INSTALLED
             needed |= {digest.removeprefix("sha256:") for digest in release.blobs}
-        extra = {p.name for p in layout.app(app).iterdir()} - {"releases", "current", "history", "pins", "state", "runs"}
+        extra = {p.name for p in layout.app(app).iterdir()} - {
+            "releases",
+            "current",
+            "history",
+            "pins",
+            "state",
+            "runs",
+        }
         assert not extra
     assert {p.name for p in layout.blobs.iterdir()} == needed
