@@ -13,6 +13,7 @@ Every file begins with ``schema = 1``. Keys that start with ``x-`` are ignored, 
 from __future__ import annotations
 
 import functools
+import pickle
 import re
 import threading
 import tomllib
@@ -209,7 +210,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(raw) > MOST_BYTES:
         raise DataFileError(f"{path}: is longer than {MOST_BYTES} bytes", remedy="is it the right file?")
     try:
-        return tomllib.loads(raw.decode())
+        parsed = _parsed(raw)
     except UnicodeDecodeError as error:
         raise DataFileError(
             f"{path}: is not UTF-8 text (byte {error.start})", remedy="save it as UTF-8; is it the right file?"
@@ -218,6 +219,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DataFileError(f"{path}: is not TOML: {error}", remedy="correct the syntax at that place") from error
     except RecursionError as error:
         raise DataFileError(f"{path}: is nested too deeply", remedy="is it the right file?") from error
+    document: dict[str, Any] = pickle.loads(parsed)  # noqa: S301 - our own pickle, made a moment ago
+    return document
+
+
+@functools.lru_cache(maxsize=128)
+def _parsed(raw: bytes) -> bytes:
+    """A document, pickled: files that extend each other are read many times, and readers may change what they got."""
+    return pickle.dumps(tomllib.loads(raw.decode()))
 
 
 _ONE_AT_A_TIME = threading.RLock()
