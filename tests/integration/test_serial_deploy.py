@@ -17,7 +17,7 @@ import pytest
 from tests.support import wat_guests as guests
 from tests.support.apps import write_app
 from tests.support.command import Lading
-from tests.support.console import ConsoleDevice, wait_until
+from tests.support.console import ConsoleDevice, session_of, wait_until
 from tests.support.local_host import SYSTEM_PATH
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def test_a_line_cut_anywhere_leaves_the_old_or_the_new_release_and_the_next_push
     assert_shell(board)
 
 
-@pytest.mark.parametrize("victim", ["client", "power"])
+@pytest.mark.parametrize("victim", ["client", "agent", "power"])
 def test_kill_of_client_or_board_in_the_middle_of_a_push(
     lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path, victim: str
 ) -> None:
@@ -221,6 +221,8 @@ def test_kill_of_client_or_board_in_the_middle_of_a_push(
     wait_until(lambda: staged_bytes(staging) > 50_000, "nothing arrives", 60)
     if victim == "client":
         pushing.kill()
+    elif victim == "agent":
+        os.kill(agent_of(board), signal.SIGKILL)
     else:
         board.power_cycle()
     pushing.communicate(timeout=90)
@@ -229,6 +231,32 @@ def test_kill_of_client_or_board_in_the_middle_of_a_push(
     assert done["sent_bytes"] < 280_000, "what had arrived was sent again"
     assert release_state(board, app_name(app)).startswith("1.0.0-")
     assert_shell(board)
+
+
+def agent_of(board: ConsoleDevice) -> int:
+    """The process id of the agent that serves the client."""
+    for pid in session_of(board.program.pid):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"serve" in words:
+            return pid
+    pytest.fail("no agent runs")
+
+
+def test_a_bad_line_carries_one_push_after_the_other(
+    lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path
+) -> None:
+    board = plug("--bit-errors", "1e-5", "--lost", "0.001", "--seed", "3")
+    app = write_app(tmp_path / "app", guests.says("hello\n"))
+    (app / "data").mkdir()
+    with (app / "lading.toml").open("a") as toml:
+        toml.write('[[dir]]\nhost = "data"\nguest = "/data"\n')
+    for seed in range(5):
+        data = random.Random(seed).randbytes(64_000)
+        (app / "data" / "random").write_bytes(data)
+        done = lading.json("push", app, board.address)["devices"][0]["push"]
+        current = board.home / HOME / "apps" / app_name(app) / "current"
+        assert current.readlink().name == done["release"]
+        assert next(current.rglob("random")).read_bytes() == data
 
 
 def staged_bytes(home: Path) -> int:
