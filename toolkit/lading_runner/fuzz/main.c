@@ -256,7 +256,7 @@ static bool has(const char *line, const char *const *words) {
 
 /* Whose fault a report is: the first place in its first stack that is neither the sanitizer's nor the C library's. */
 static bool in_an_engine(const char *path) {
-    static const char *const between[] = {"libasan", "libubsan", "/libc.so", "/libm.so", "/libgcc_s", "/libstdc++", "linux-vdso", "/ld-linux",
+    static const char *const between[] = {"libasan", "libubsan", "/libsanitizer/", "/libc.so", "/libm.so", "/libgcc_s", "/libstdc++", "linux-vdso", "/ld-linux",
                                           " nptl/", " stdlib/", " ../sysdeps/", " ../nptl/", " ../csu/", " ./", NULL};
     static const char *const engines[] = {"libLiteRt", "_libwasmtime", NULL};
     char line[1000];
