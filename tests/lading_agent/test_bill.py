@@ -100,4 +100,4 @@ def test_a_newer_schema_is_refused_by_name() -> None:
         Bill.parse(resealed(document))
     assert "schema 2" in caught.value.message
     assert caught.value.key == "schema"
-    assert "Update" in caught.value.remedy
+    assert "update lading" in caught.value.remedy
