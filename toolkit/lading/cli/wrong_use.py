@@ -24,7 +24,7 @@ def say_wrong_use(wrong: Any, words: list[str]) -> int:  # its class is the pars
     context = wrong.ctx
     command = context.command_path if context is not None else "lading"
     if context is not None and type(wrong).__name__ == "NoArgsIsHelpError":
-        sys.stdout.write(context.get_help())
+        sys.stdout.write(wrong.format_message())  # not asked for anew: typer has printed it by now
         return UsageError.exit_status
     usage = context.get_usage().removeprefix("Usage: ") if context is not None else ""
     message = wrong.format_message().rstrip(".")
