@@ -143,6 +143,8 @@ def test_removing_with_purge_leaves_nothing_on_the_device(here: Lading, server: 
     purged = here.json("device", "remove", "kitchen", "--purge")
     assert (purged["removed"], purged["purged"]["found"], purged["purged"]["removed"]) == (True, False, True)
     assert list(server.home.iterdir()) == []
+    here("device", "add", "kitchen", server.address)
+    assert "nothing of lading's was on the device" in here("device", "remove", "kitchen", "--purge").out
 
 
 def test_a_device_that_cannot_be_purged_keeps_its_name(here: Lading, server: Sshd) -> None:

@@ -167,7 +167,7 @@ def test_roll_back_run_and_removal(lading: Lading, server: Sshd, board: str, dig
     assert lading.json("status", board)["apps"]["digits"]["current"].startswith("1.0.0-")
     assert "ok" in lading("run", board, "digits", "--", "--self-test").out
     lading("device", "add", "kitchen", board)
-    lading("device", "remove", "kitchen", "--purge")
+    assert "all that was lading's is off the device" in lading("device", "remove", "kitchen", "--purge").out
     assert list(server.home.iterdir()) == [] or not (server.home / HOME).exists()
 
 

@@ -99,7 +99,7 @@ def _not_found(text: str, word: str, names: list[Name], kinds: Iterable[Kind]) -
     else:
         remedy = f"there are no {' or '.join(_PLURAL[k] for k in kinds)} yet"
         if "device" in kinds:
-            remedy += ": name one in devices.toml, or give an address such as emulated://raspberry-pi-4b"
+            remedy += ": lading device add NAME ssh://…, or give an address such as emulated://raspberry-pi-4b"
     return NameNotFound(
         f"there is no {_kinds(kinds, article=False)} named '{_shown(text)}'",
         remedy=remedy,

@@ -127,8 +127,9 @@ def rekey(
     same = before is not None and seen in {before, f"{seen.partition(' ')[0]} {before}"}
     if fingerprint is None and not same and not (confirm is not None and confirm(before or "none", seen)):
         shown = seen.rpartition(" ")[2]
+        other = f"not {before} as before" if before else "and none is written down"
         raise HostKeyChanged(
-            f"{entry.name}: it shows the host key {seen}, not {before or 'none'} as before; nobody agreed to it",
+            f"{entry.name}: it shows the host key {seen}, {other}; nobody agreed to it",
             remedy="compare it with what ssh-keygen -lf says of the key on the device, then: "
             f"lading device rekey {entry.name} --fingerprint {shown}",
             details={"fingerprint": shown, "expected": before, "where": str(entry.file)},

@@ -175,7 +175,8 @@ def remove(
 
     def render(screen: Screen) -> None:
         if purged is not None:
-            screen.say("nothing of lading's is on the device" if clean else "the device could not be cleaned wholly")
+            what = "all that was lading's is off" if purged["found"] else "nothing of lading's was on"
+            screen.say(f"{what} the device" if clean else "the device could not be cleaned wholly")
             for line in (*(f"left: {item}" for item in purged["left"]), *purged["notes"]):
                 screen.say(line, style="yellow")
         if removed:
