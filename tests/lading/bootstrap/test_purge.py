@@ -65,3 +65,30 @@ def test_a_folder_that_nobody_may_remove_is_told(host: LocalHost) -> None:
     host.shell = ["/bin/false"]
     with pytest.raises(LadingError, match="could not be cleaned"):
         purge(host)
+
+
+@pytest.mark.parametrize("looks_like_ours", ["agent/server.jar", "device.json"])
+def test_a_folder_of_somebody_elses_with_our_names_in_it_is_left_alone(host: LocalHost, looks_like_ours: str) -> None:
+    theirs = [host.home / "srv" / name for name in (looks_like_ours, "apps/mine", "cache/mine", "lock")]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    assert not purge(host, "srv").found
+    assert [path.read_text() for path in theirs] == ["mine"] * 4
+
+
+def test_what_was_measured_of_a_runtime_goes_too(host: LocalHost) -> None:
+    with session(host):
+        pass
+    (host.home / HOME / "runtimes.json").write_text("{}")
+    assert purge(host).removed
+
+
+def test_a_home_behind_a_link_is_emptied_and_nothing_beside_it(host: LocalHost) -> None:
+    (host.home / "disk" / "store").mkdir(parents=True)
+    (host.home / "disk" / "mine").write_text("mine")
+    (host.home / "link").symlink_to(host.home / "disk" / "store")
+    with session(host, "link"):
+        pass
+    purge(host, "link")
+    assert [p.name for p in (host.home / "disk").iterdir()] == ["mine"]

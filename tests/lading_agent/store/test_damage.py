@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.errors import LadingError, NoSuchRelease
+from lading.errors import LadingError, NoSuchRelease, NoSuchRun
 from lading_agent.store.layout import Layout
+from lading_agent.store.releases import Releases
 from tests.support.cargo import cargo
 from tests.support.local_agent import session
 from tests.support.stores import assert_whole
@@ -164,3 +166,81 @@ def test_a_run_that_goes_wrong_names_the_content_that_lost_a_bit(tmp_path: Path)
         said.clear()
         agent.run("echo", on_event=lambda e: said.append(e.text) if isinstance(e, Log) else None)
         assert said == []
+
+
+WILD: list[Any] = [None, [], {}, -1, "../../x", float("inf"), 10**40]
+KEPT: dict[str, dict[str, Any]] = {
+    "pending.json": {
+        "release": OTHER,
+        "previous": OTHER,
+        "within_s": 600.0,
+        "used_s": 0.0,
+        "boot_id": "x",
+        "at_s": 0.0,
+        "boots": 0,
+        "state": "waiting",
+        "why": "",
+        "since": "",
+        "by": "",
+        "replaced": None,
+    },
+    "service/enabled.json": {"how": "agent", "since": "", "linger_is_ours": False, "stopped_boot": ""},
+    "service/status.json": {
+        "state": "running",
+        "process": None,
+        "release": OTHER,
+        "since": "",
+        "since_s": 0.0,
+        "restarts": 0,
+        "failures": 0,
+        "trial": None,
+        "stood": None,
+        "wait_s": 0.0,
+        "last_exit": None,
+    },
+    "runs/3/status.json": {
+        "id": "3",
+        "app": "echo",
+        "release": OTHER,
+        "state": "ended",
+        "since": "",
+        "args": [],
+        "process": None,
+        "ended": "",
+        "outcome": "exit",
+        "status": 0,
+        "kind": "exit",
+        "message": "",
+        "remedy": "",
+        "metrics": {},
+    },
+}
+
+
+@pytest.mark.parametrize(("file", "member"), [(file, member) for file, doc in KEPT.items() for member in doc])
+def test_what_is_kept_of_runs_services_and_probation_is_not_believed(
+    home: Path, file: str, member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lading_agent.keep.watcher.ensure", lambda _: None)
+    monkeypatch.setattr("lading_agent.keep.service.start", lambda *_: None)
+    app = Layout(home).app("echo")
+    (app / file).parent.mkdir(parents=True, exist_ok=True)
+    current = Releases(Layout(home), "echo").current()
+    for wild in WILD:
+        doc = {"schema": 1, **KEPT[file], member: wild}
+        if file == "pending.json" and member != "release":
+            doc["release"] = current
+        (app / file).write_text(json.dumps(doc))
+        with session(home) as agent:
+            agent.status()
+            agent.releases("echo")
+            agent.service("status", "echo")
+            agent.stop("echo")
+            with contextlib.suppress(NoSuchRun):
+                agent.logs("echo", on_event=lambda _: None)
+    doc = {"schema": 1, **KEPT[file]}
+    del doc[member]
+    (app / file).write_text(json.dumps(doc))
+    with session(home) as agent:
+        agent.status()
+        assert agent.run("echo").status == 0

@@ -14,7 +14,7 @@ import typer
 from lading.cli.invocation import INVOCATION
 from lading.cli.screen import Screen
 from lading.cli.streams import abandon
-from lading.errors import InputError, LadingError
+from lading.errors import AgentFailed, InputError, LadingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,13 @@ def _show(answer: Answer, screen: Screen, name: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        if "device" not in answer.document:
+            raise
+        raise AgentFailed(
+            f"the agent on the device answers something that makes no sense ({type(error).__name__}: {error})",
+            remedy="update it; --json shows its answer as it came",
+        ) from error
     except OSError as error:
         raise CannotWrite(1, error) from None
 

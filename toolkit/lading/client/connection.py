@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.client.failures import from_agent
+from lading.client.said import decoded
 from lading.errors import DeviceUnreachable, LadingError, LinkLost, VersionMismatch
 from lading_agent.errors import AgentError
 from lading_agent.wire import hello as hellos
@@ -260,11 +261,12 @@ class Call:
             return None
         frame, self.heard_at = entry
         if frame.kind == REPLY:
-            self._reply = messages.decode(frame.payload)
+            self._over.set()  # also when it cannot be read
+            self._reply = decoded(frame.payload)
             return None
         if frame.kind == ERROR:
             self._over.set()
-            raise from_agent(messages.decode(frame.payload))
+            raise from_agent(decoded(frame.payload))
         return frame
 
     @property
@@ -288,7 +290,7 @@ class Call:
                 while True:
                     entry = self._frames.get_nowait()
                     if entry is not None and entry[0].kind == ERROR:
-                        raise from_agent(messages.decode(entry[0].payload)) from None
+                        raise from_agent(decoded(entry[0].payload)) from None
             raise
 
     def tell(self, message: str, **members: Any) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from lading.client.said import members, number
 from lading.client.sending import PACED, Sender
 from lading_agent.engines.stored import Part
 
@@ -107,10 +108,10 @@ def install_engines(
             sender.take(frame)
         reply = call.reply
     return InstalledEngines(
-        int(reply.get("sent_blobs", 0)),
-        int(reply.get("sent_bytes", 0)),
-        int(reply.get("resumed_bytes", 0)),
-        dict(reply.get("metrics") or {}),
+        number(reply, "sent_blobs", 0),
+        number(reply, "sent_bytes", 0),
+        number(reply, "resumed_bytes", 0),
+        members(reply, "metrics"),
     )
 
 

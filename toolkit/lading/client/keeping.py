@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lading.client.events import Event, Log, Lost, Output
+from lading.client.said import decoded, number
 from lading.errors import LadingError, VersionMismatch
-from lading_agent.wire import messages
 from lading_agent.wire.frames import DATA, MESSAGE, STDERR, STDOUT
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def _drain(call: Call, on_event: Callable[[Event], None], on_begin: Callable[[Ma
         if frame.kind == DATA and frame.channel in (STDOUT, STDERR):
             on_event(Output(frame.channel, frame.payload))
         elif frame.kind == MESSAGE:
-            message = messages.decode(frame.payload)
+            message = decoded(frame.payload)
             name = message.pop("event", "")
             if name == "log":
                 on_event(Log(str(message.get("level", "info")), str(message.get("text", ""))))
             elif name == "lost":
-                on_event(Lost(int(message.get("bytes", 0))))
+                on_event(Lost(number(message, "bytes", 0)))
             elif name == "log-of" and on_begin is not None:
                 on_begin(message)

@@ -7,8 +7,8 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lading.client.said import decoded
 from lading.errors import AgentFailed
-from lading_agent.wire import messages
 from lading_agent.wire.frames import MESSAGE
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def probe(
         for frame in call:
             if frame.kind != MESSAGE:
                 continue
-            message = messages.decode(frame.payload)
+            message = decoded(frame.payload)
             if message.get("event") == "guest":
                 found[_number(message, "index")] = _guest(message)
                 if on_guest is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lading.client.said import items, members, number
 from lading_agent.runs.result import RunResult as Ended
 
 if TYPE_CHECKING:
@@ -57,18 +58,18 @@ class PushResult:
             variant=str(doc.get("variant", "default")),
             already_current=bool(doc.get("already_current")),
             previous=doc.get("previous"),
-            sent_blobs=int(doc.get("sent_blobs", 0)),
-            sent_bytes=int(doc.get("sent_bytes", 0)),
-            resumed_bytes=int(doc.get("resumed_bytes", 0)),
-            present_blobs=int(doc.get("present_blobs", 0)),
-            present_bytes=int(doc.get("present_bytes", 0)),
-            golden=list(doc.get("golden", ())),
-            smoke=list(doc.get("smoke", ())),
+            sent_blobs=number(doc, "sent_blobs", 0),
+            sent_bytes=number(doc, "sent_bytes", 0),
+            resumed_bytes=number(doc, "resumed_bytes", 0),
+            present_blobs=number(doc, "present_blobs", 0),
+            present_bytes=number(doc, "present_bytes", 0),
+            golden=items(doc, "golden"),
+            smoke=items(doc, "smoke"),
             dry_run=bool(doc.get("dry_run")),
-            code=dict(doc.get("code", {})),
+            code=members(doc, "code"),
             runtime=str(doc.get("runtime", "lading")),
             pending=dict(doc["pending"]) if isinstance(doc.get("pending"), dict) else None,
-            timings=dict(doc.get("timings", {})),
+            timings=members(doc, "timings"),
         )
 
 
@@ -82,7 +83,7 @@ class RunResult(Ended):
     @classmethod
     def from_json(cls, doc: Mapping[str, Any]) -> RunResult:
         """Read the agent's reply."""
-        ended = Ended.from_json(doc)
+        ended = Ended.from_json({**doc, "status": number(doc, "status", 125)})
         return cls(
             outcome=ended.outcome,
             status=ended.status,

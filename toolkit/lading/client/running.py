@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lading.client.events import Event, Log, Metric, Output, Started, Tensor
 from lading.client.results import RunResult
-from lading.errors import LadingError, LinkLost
-from lading_agent.wire import messages
+from lading.client.said import decoded, items, number, wrong
+from lading.errors import LadingError
 from lading_agent.wire.frames import MESSAGE, STDERR, STDIN, STDOUT, TENSOR
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 STDIN_WINDOW: Final = 64 * 1024
 """Octets of standard input in flight, unless the agent's hello allows more."""
 READ: Final = 16 * 1024
+MAX_TENSOR: Final = 1024**3
+"""No tensor is larger: whoever says so wants our memory."""
 
 
 def request(
@@ -96,7 +98,7 @@ class _Events:
 
     def take(self, frame: Frame) -> None:
         if frame.kind == MESSAGE:
-            self._message(messages.decode(frame.payload))
+            self._message(decoded(frame.payload))
         elif frame.channel in (STDOUT, STDERR):
             self._tell(Output(frame.channel, frame.payload))
         elif frame.channel == TENSOR and self._tensor is not None:
@@ -106,7 +108,7 @@ class _Events:
     def _message(self, message: dict[str, Any]) -> None:
         name = message.pop("event", "")
         if name == "stdin-credit" and self._feeder is not None:
-            self._feeder.credit(int(message.get("bytes", 0)))
+            self._feeder.credit(number(message, "bytes", 0))
         elif name == "started":
             self._tell(Started(str(message.get("app", "")), str(message.get("release", ""))))
         elif name == "log":
@@ -114,22 +116,24 @@ class _Events:
         elif name == "metric":
             self._tell(Metric(message))
         elif name == "tensor":
+            if number(message, "bytes", 0) > MAX_TENSOR:
+                raise wrong(f"a tensor of {message['bytes']} bytes")
             self._tensor, self._tensor_data = message, bytearray()
             self._end_tensor()
 
     def _end_tensor(self) -> None:
         head = self._tensor
-        if head is None or len(self._tensor_data) < int(head.get("bytes", 0)):
+        if head is None or len(self._tensor_data) < number(head, "bytes", 0):
             return
         self._tensor = None
         self._tell(
             Tensor(
                 model=str(head.get("model", "")),
                 output=str(head.get("output", "")),
-                index=int(head.get("index", 0)),
-                step=int(head.get("step", 0)),
+                index=number(head, "index", 0),
+                step=number(head, "step", 0),
                 dtype=str(head.get("dtype", "")),
-                shape=tuple(int(extent) for extent in head.get("shape", ())),
+                shape=tuple(_extent(extent) for extent in items(head, "shape")),
                 data=bytes(self._tensor_data),
             )
         )
@@ -137,6 +141,10 @@ class _Events:
     def _tell(self, event: Event) -> None:
         if self._on_event is not None:
             self._on_event(event)
+
+
+def _extent(value: Any) -> int:
+    return number({"extent": value}, "extent")
 
 
 class _Feeder:
@@ -171,7 +179,7 @@ class _Feeder:
             os.close(self._wake_write)
 
     def _feed(self) -> None:
-        with contextlib.suppress(LinkLost, OSError, ValueError):
+        with contextlib.suppress(LadingError, OSError, ValueError):  # whoever reads the answers hears of it
             if isinstance(self._source, bytes):
                 self._send(self._source)
             else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lading.client.pace import AHEAD, Pace
+from lading.client.said import decoded, items, number, wrong
 from lading.errors import BundleError
-from lading_agent.wire import messages
 from lading_agent.wire.frames import CHUNK, MESSAGE
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ FIRST: Final = 16 * 1024
 """The first piece of much is small and goes alone: how soon the device has taken it tells how long the line is."""
 PACED: Final = {"took": True}
 """Members of a request whose content is sent by a :class:`Sender`: the device is to tell how much it took."""
+MAX_ROUNDS: Final = 16
+"""How often an agent may ask for content in one push; ours does so four times at most."""
 
 
 class Sender:
@@ -55,6 +57,7 @@ class Sender:
         self._progress = progress
         self._on_event = on_event
         self._needed: list[tuple[int, int]] = []
+        self._rounds = 0
         self._done = 0
         self._total = 0
         self._pace: Pace | None = None
@@ -63,22 +66,36 @@ class Sender:
         """Act on what the agent says."""
         if frame.kind != MESSAGE:
             return
-        message = messages.decode(frame.payload)
+        message = decoded(frame.payload)
         name = str(message.pop("event", ""))
         if name == "took":
             if self._pace is not None:
-                self._pace.took(int(message["octets"]), self._call.heard_at)
+                self._pace.took(number(message, "octets"), self._call.heard_at)
             return
         if name != "need":
             if self._on_event is not None:
                 self._on_event(name, message)
             return
-        self._needed += [(int(index), int(offset)) for index, offset in message["blobs"]]
+        self._needed += [self._place(entry) for entry in items(message, "blobs")]
+        if len(self._needed) > len(self._sizes):
+            raise wrong("it wants more content than there is")
         if not message.get("more") and self._needed:
             self._send_all(paced=bool(message.get("took")))
 
+    def _place(self, entry: object) -> tuple[int, int]:
+        """Which content the agent wants, and from where on."""
+        sizes = list(self._sizes.values())
+        if isinstance(entry, list) and len(entry) == 2 and all(isinstance(value, int) for value in entry):
+            index, offset = entry
+            if 0 <= index < len(sizes) and 0 <= offset <= sizes[index]:
+                return int(index), int(offset)
+        raise wrong("it wants content that there is not")
+
     def _send_all(self, *, paced: bool) -> None:
         needed, self._needed = self._needed, []
+        self._rounds += 1
+        if self._rounds > MAX_ROUNDS:
+            raise wrong("it wants the same content again and again")
         digests = list(self._sizes)
         self._done = 0
         self._total = sum(self._sizes[digests[index]] - offset for index, offset in needed)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from lading.client import keeping, probing, pushing, running
 from lading.client.connection import Connection
 from lading.client.installing import install_engines
+from lading.client.said import decoded, items, number
 from lading.errors import LinkLost
-from lading_agent.wire import messages
 from lading_agent.wire.frames import DATA, MESSAGE
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class Session:
             Of each ``name``, ``path``, ``version``, the ids of the firmware ``profiles`` that stand for that release,
             and whether that was ``measured``.
         """
-        return list(self._connection.ask("runtimes").get("runtimes") or ())
+        return items(self._connection.ask("runtimes"), "runtimes")
 
     def keep_measured(self, runtime: str, profile: str) -> None:
         """Have the device remember which firmware profile one of its runtimes was measured to have; "": forget it."""
@@ -346,7 +346,7 @@ class Session:
             self._connection.round_trips += 1
             for frame in call:
                 if frame.kind == MESSAGE:
-                    total = int(messages.decode(frame.payload).get("bytes", total))
+                    total = number(decoded(frame.payload), "bytes", total)
                 elif frame.kind == DATA:
                     sink(frame.payload)
                     hasher.update(frame.payload)

@@ -6,16 +6,17 @@ import contextlib
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any, Dict, List
 
 from lading_agent.bootstrap.leave import leave
 from lading_agent.errors import AgentError
+from lading_agent.store.layout import Layout
 from lading_agent.store.lock import locked
 
-if TYPE_CHECKING:
-    from lading_agent.store.layout import Layout
-
-OURS = ("agent", "apps", "blobs", "cache", "engines", "staging", "runs", "services", "pending", "device.json", "lock")
+OURS = (
+    *("agent", "apps", "blobs", "cache", "engines", "staging", "runs", "services", "pending"),
+    *("device.json", "runtimes.json", "lock"),
+)
 """What may be in a home. Anything else is somebody else's, and stays."""
 
 
@@ -38,6 +39,7 @@ def purge(layout: Layout) -> Dict[str, Any]:
     made = _made(layout)
     with locked(layout.lock, {}, "removal of lading"):
         notes = leave(layout)
+    layout = Layout(layout.home.resolve())  # a link to a folder cannot be removed as one
     for name in OURS:
         path = layout.home / name
         if path.is_dir() and not path.is_symlink():

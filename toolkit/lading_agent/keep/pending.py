@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from lading_agent.keep import files
+from lading_agent.store.layout import RELEASE_ID
 from lading_agent.store.releases import Releases, now
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ WAITING, REVERTING = "waiting", "reverting"
 MAX_BOOTS = 3
 """At the third restart of a device whose release nobody confirmed it goes back, whatever time is left."""
 MIN_RECORD_S = 5.0
+_KINDS = {
+    **dict.fromkeys(("release", "previous", "boot_id", "state", "why", "since", "by"), (str,)),
+    **dict.fromkeys(("within_s", "used_s", "at_s"), (float, int)),
+    "boots": (int,),
+    "replaced": (dict, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -154,12 +161,11 @@ def written(layout: Layout) -> List[str]:
 
 
 def _parse(doc: Optional[Mapping[str, Any]]) -> Optional[Pending]:
-    if doc is None:
+    if doc is None or not files.suits(doc, _KINDS):
         return None
     known = {name: doc[name] for name in Pending.__dataclass_fields__ if name in doc}
     try:
         found = Pending(**known)
-        float(found.within_s), float(found.used_s), float(found.at_s), int(found.boots)
-    except (TypeError, ValueError):
+    except TypeError:
         return None
-    return found
+    return found if RELEASE_ID.fullmatch(found.release) and RELEASE_ID.fullmatch(found.previous) else None

@@ -23,6 +23,14 @@ RUNNING, ENDED = "running", "ended"
 ENDED_KEPT = 5
 """How many runs that have ended stay, with their logs."""
 DIED = "keeper-died"
+_NONE = type(None)
+_KINDS = {
+    **dict.fromkeys(("id", "app", "release", "state", "since", "message", "remedy"), (str,)),
+    **dict.fromkeys(("ended", "outcome", "kind"), (str, _NONE)),
+    "args": (list,),
+    "status": (int, _NONE),
+    "metrics": (dict,),
+}
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,9 @@ def write(layout: Layout, run: KeptRun) -> None:
 def read(layout: Layout, app: str, run: str) -> Optional[KeptRun]:
     """How a run stands; a run whose keeper is gone without a word has ended."""
     doc = files.read(folder(layout, app, run) / "status.json")
-    if doc is None:
+    if doc is None or not files.suits(doc, _KINDS):
         return None
+    doc = {**doc, "id": run, "app": app}  # the folder says so
     try:
         found = KeptRun.from_json(doc)
     except TypeError:
@@ -92,8 +101,8 @@ def read(layout: Layout, app: str, run: str) -> Optional[KeptRun]:
     if found.state != RUNNING or (found.process is not None and found.process.alive()):
         return found
     again = files.read(folder(layout, app, run) / "status.json")
-    if again is not None and again.get("state") == ENDED:  # it ended between our two looks
-        return KeptRun.from_json(again)
+    if again is not None and again.get("state") == ENDED and files.suits(again, _KINDS):
+        return KeptRun.from_json({**found.to_json(), **again, "id": run, "app": app})  # between our two looks
     return KeptRun.from_json(
         {
             **found.to_json(),

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from lading_agent.store.layout import Layout
 
 RUNNING, WAITING, FINISHED, STOPPED, DIED = "running", "waiting", "finished", "stopped", "died"
+NONE = type(None)
+ENABLED_KINDS = {"how": (str,), "since": (str,), "linger_is_ours": (bool,), "stopped_boot": (str,)}
+STATUS_KINDS = {
+    **dict.fromkeys(("state", "since"), (str,)),
+    **dict.fromkeys(("release", "trial", "stood"), (str, NONE)),
+    **dict.fromkeys(("since_s", "wait_s"), (float, int)),
+    **dict.fromkeys(("restarts", "failures"), (int,)),
+    "last_exit": (dict, NONE),
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,12 @@ def folder(layout: Layout, app: str) -> Path:
 def enabled(layout: Layout, app: str) -> Optional[Enabled]:
     """Whether and how a service is enabled."""
     doc = files.read(folder(layout, app) / "enabled.json")
-    return None if doc is None else Enabled(**{k: doc[k] for k in Enabled.__dataclass_fields__ if k in doc})
+    if doc is None or not files.suits(doc, ENABLED_KINDS):
+        return None
+    try:
+        return Enabled(**{k: doc[k] for k in Enabled.__dataclass_fields__ if k in doc})
+    except TypeError:
+        return None
 
 
 def write_enabled(layout: Layout, app: str, found: Enabled) -> None:
@@ -81,7 +95,7 @@ def write_enabled(layout: Layout, app: str, found: Enabled) -> None:
 def read(layout: Layout, app: str) -> Optional[ServiceStatus]:
     """How the service stands; None when it never ran."""
     doc = files.read(folder(layout, app) / "status.json")
-    if doc is None:
+    if doc is None or not files.suits(doc, STATUS_KINDS):
         return None
     known = {k: doc[k] for k in ServiceStatus.__dataclass_fields__ if k in doc}
     try:

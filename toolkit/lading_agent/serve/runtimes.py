@@ -156,7 +156,12 @@ def _standing(served: Served, name: str, version: str) -> List[Mapping[str, Any]
 
 def _told(served: Served, program: Program) -> Dict[str, Any]:
     measured = _measured(served).get(program.name)
-    known = isinstance(measured, Mapping) and program.version and measured.get("version") == program.version
+    known = (
+        isinstance(measured, Mapping)
+        and program.version
+        and measured.get("version") == program.version
+        and isinstance(measured.get("profile"), str)
+    )
     return {
         "name": program.name,
         "path": program.path,

@@ -120,6 +120,8 @@ class Server:
             attend(self._served)
         except (AgentError, OSError) as error:
             sys.stderr.write(f"lading agent: {error}\n")
+        except Exception:  # noqa: BLE001  a device that nobody could ask any more could not be put in order either
+            traceback.print_exc(file=sys.stderr)
 
     def _sweep(self) -> None:
         """Clean what interrupted work left, unless somebody is at work right now."""
