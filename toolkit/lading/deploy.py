@@ -121,12 +121,17 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
     name = str(device)
     push: PushResult | None = None
     verdict: Verdict | None = None
+
+    def note(said: Verdict) -> None:
+        nonlocal verdict
+        verdict = said
+
     try:
         with (
             open_bundle(bundle) as opened,
             connect(device, on_stage=lambda stage: watcher.bringing(name, stage)) as session,
         ):
-            verdict, judged = _checked(opened, session, device, options)
+            judged = _checked(opened, session, device, options, note)
             watcher.stage(name, gate.said(verdict) if verdict else _UNCHECKED)
             push = with_engines(
                 session,
@@ -161,9 +166,9 @@ _UNCHECKED = "not checked: nothing has compared the app with what this device ca
 
 
 def _checked(
-    bundle: Bundle, session: Session, device: Device, options: DeployOptions
-) -> tuple[Verdict | None, list[dict[str, Any]]]:
-    """What the check says of the runtime that the app is for, and, for the device to keep, of each that it has.
+    bundle: Bundle, session: Session, device: Device, options: DeployOptions, note: Callable[[Verdict], None]
+) -> list[dict[str, Any]]:
+    """Check the runtime that the app is for, and ``note`` the verdict; for the device to keep: those of all it has.
 
     On a runtime of the device's own an app is always checked: only what passes is run there.
 
@@ -176,12 +181,12 @@ def _checked(
     wanted = options.runtime or bundle.bill.app.runtime
     emulated = isinstance(device, EmulatedDevice)
     own = emulated or wanted == installed.OWN
-    verdict: Verdict | None = None
     if own and options.check:
         verdict = gate.device_verdict(bundle, session, device)
+        note(verdict)
         gate.refuse(verdict, allow_unknown=options.allow_unknown)
     if emulated or (own and not (options.check and _has_runtimes(session))):
-        return verdict, []
+        return []
     there = session.runtimes() if _has_runtimes(session) else []
     if not own:
         installed.find(there, wanted, str(device))
@@ -189,10 +194,10 @@ def _checked(
     for runtime in there:
         said = installed.runtime_verdict(bundle, session, device, runtime)
         if runtime["name"] == wanted:
-            verdict = said
+            note(said)
             gate.refuse(said, allow_unknown=options.allow_unknown)
         judged.append(installed.judged(runtime, said, allow_unknown=options.allow_unknown))
-    return verdict, judged
+    return judged
 
 
 def _has_runtimes(session: Session) -> bool:
