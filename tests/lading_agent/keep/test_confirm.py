@@ -17,7 +17,7 @@ from lading_agent.keep import attend, goback, pending, watcher
 from lading_agent.keep.pending import MAX_BOOTS, Pending
 from lading_agent.keep.surroundings import Surroundings
 from lading_agent.serve.device import Served
-from lading_agent.store.lock import locked
+from lading_agent.store.lock import holder, locked
 from lading_agent.store.releases import Releases
 from lading_agent.store.steps import REVERT_STEPS, STEPS
 from tests.support.cargo import Cargo, cargo
@@ -69,7 +69,7 @@ def test_confirmed_it_stays(board: Board) -> None:
 def test_not_confirmed_the_device_goes_back_without_a_connection(board: Board) -> None:
     with on_old(board).session() as agent:
         agent.push(NEW, confirm_within_s=SHORT)
-    eventually(lambda: board.current() == OLD.release)
+    eventually(lambda: board.current() == OLD.release and holder(board.layout.lock) is None)
     eventually(lambda: not board.processes())
     assert (last(board)["action"], last(board)["release"]) == ("revert", OLD.release)
     assert "nobody confirmed it within 0.3 s" in last(board)["why"]
@@ -114,7 +114,7 @@ def test_unconfirmed_over_unconfirmed_goes_back_to_what_was_certain(board: Board
     with on_old(board).session() as agent:
         agent.push(NEW, confirm_within_s=LONG)
         agent.push(NEWER, confirm_within_s=SHORT, keep=1)
-    eventually(lambda: board.current() == OLD.release)
+    eventually(lambda: board.current() == OLD.release and holder(board.layout.lock) is None)
     eventually(lambda: not board.processes())
     assert_whole(board.home, "echo", {OLD.release})
 
@@ -347,7 +347,7 @@ def test_a_power_cut_after_the_switch_goes_back_in_the_next_boot(board: Board, s
     pending.write(board.layout, "echo", replace(found, within_s=0.01))
     with board.session():
         pass
-    eventually(lambda: board.current() == OLD.release)
+    eventually(lambda: board.current() == OLD.release and holder(board.layout.lock) is None)
     assert settled(board, {OLD.release}) == OLD.release
 
 
