@@ -75,10 +75,12 @@ class ConsoleHost:
         self._stream: LineStream | None = None
         self._running: ConsoleCommand | None = None
         self._closed = False
+        self._landed = False
         self._without_python = 0
         self._console_baud = port.baud
         try:
             self._console.land(user, password)
+            self._landed = True
             self._stream = self._begin(agent)
             if speed is not None and port.baud is not None and speed != port.baud:
                 self._change_speed(speed)
@@ -281,7 +283,8 @@ class ConsoleHost:
                 self._port.set_baud(self._console_baud)
             if not sane:
                 self._port.write(leave_frame())
-            self._console.give_back(attempts=6 if sane else 2)
+            if self._landed:  # what is no shell of ours, a boot loader above all, is typed nothing more
+                self._console.give_back(attempts=6 if sane else 2)
         self._port.close()
 
 
