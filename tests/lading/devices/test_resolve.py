@@ -105,7 +105,7 @@ def test_an_unknown_name_lists_near_ones(project: Path) -> None:
     devices(project, "")
     with pytest.raises(NameNotFound) as caught:
         resolve("kitchen", project)
-    assert "devices.toml" in caught.value.remedy
+    assert "lading device add" in caught.value.remedy
 
 
 def test_a_group_opens_into_its_members_each_once(project: Path) -> None:
