@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,15 @@ _OWN: Final = frozenset(
 )  # everything else of an event is what the host learnt
 
 
+@dataclass(frozen=True)
+class Answers:
+    """How the recorder numbers its answers: a guest that was rewritten for a host expects that host's numbers."""
+
+    errno: Mapping[str, int]
+    count_elements: bool = False
+    """Sizes of outputs count elements, not bytes."""
+
+
 def record(
     subject: Subject,
     *,
@@ -49,6 +58,7 @@ def record(
     project_dir: Path | None = None,
     command: RunnerCommand | None = None,
     run_without_nn: bool = True,
+    answers: Answers | None = None,
 ) -> Trace:
     """Run a guest on the recorder and write down its wasi-nn calls.
 
@@ -61,6 +71,7 @@ def record(
         project_dir: whose firmware profiles count as well.
         command: starts another runner than the Python host.
         run_without_nn: also run a module that imports nothing of wasi-nn, of which there is nothing to record.
+        answers: numbers of the answers, where they are not lading's own.
 
     Returns:
         The trace; a guest that failed has one too, and its end says how.
@@ -94,7 +105,7 @@ def record(
         )
 
     with tempfile.TemporaryDirectory(prefix="lading-models-") as keep:
-        spec = recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir)
+        spec = recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir, answers=answers)
         result = run(spec, events)
         end = End(result.outcome, result.status, result.kind, result.message)
         if several_handles(events) and _rewound(stdin):
@@ -143,7 +154,12 @@ def tell_fixed_handles(events: list[dict[str, Any]], others: list[dict[str, Any]
 
 
 def recording_spec(
-    subject: Subject, *, keep: str = "", time_s: float = TIME_S, project_dir: Path | None = None
+    subject: Subject,
+    *,
+    keep: str = "",
+    time_s: float = TIME_S,
+    project_dir: Path | None = None,
+    answers: Answers | None = None,
 ) -> RunSpec:
     """What the runner is told."""
     from lading import profiles
@@ -152,15 +168,20 @@ def recording_spec(
     # A profile that cannot be used is named by whoever judges by it; a recording only needs to know import modules.
     known = profiles.load_all(project_dir, skipped=lambda _error: None)
     modules = {m: p.abi.layout for p in known.values() if p.abi is not None for m in p.abi.modules}
+    personality = profiles.shipped(BASE).resolved()
+    trace: dict[str, Any] = {"mode": "record", "modules": modules, "keep": keep}
+    if answers is not None:
+        personality["abi"]["errno"] = {**personality["abi"]["errno"], **answers.errno}
+        trace["sizes"] = "elements" if answers.count_elements else "bytes"
     return RunSpec(
         module=str(subject.module),
-        personality=profiles.shipped(BASE).resolved(),
+        personality=personality,
         args=subject.args,
         env=dict(subject.env),
         dirs=subject.dirs,
         models=subject.models,
         limits=Limits(time_s=time_s, memory_bytes=subject.memory_bytes or MEMORY),
-        trace={"mode": "record", "modules": modules, "keep": keep},
+        trace=trace,
     )
 
 

@@ -21,12 +21,22 @@ def understood(tensor: TensorFacts, call: Call) -> Tuple[str, int]:
     return "drop", 0
 
 
-def wanted(facts: TensorFacts, raw: int, call: Call, *, floats: bool) -> Tuple[str, int, int]:
-    """How an output goes out: the way, the bytes (-1: it cannot), and the size that is told."""
+def wanted(
+    facts: TensorFacts, raw: int, call: Call, *, floats: bool, count_elements: bool = False
+) -> Tuple[str, int, int]:
+    """How an output goes out: the way, the bytes (-1: it cannot), and the size that is told.
+
+    Args:
+        facts: the output.
+        raw: its bytes in its own type.
+        call: the call.
+        floats: the guest gave f32 for the model's integers.
+        count_elements: sizes count elements, not bytes, in every layout.
+    """
     elements = raw // max(facts.element_bytes, 1)
     if call.capacity < min(elements, raw // 4, raw):
         return "", -1, 0
-    if "capacity" not in call.args:
+    if "capacity" not in call.args or count_elements:
         # The old layout counts elements and hands out f32; a guest that gives bytes has more than enough.
         return ("dequantize", 4 * elements, elements) if facts.quantized else ("copy", raw, elements)
     if facts.quantized and floats and call.capacity >= 4 * elements:

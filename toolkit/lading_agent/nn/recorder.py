@@ -53,6 +53,7 @@ class Recorder:
         interpreter_log: InterpreterLog,
         keep: str = "",
         first_handle: int = 0,
+        count_elements: bool = False,
     ) -> None:
         """Make a recorder.
 
@@ -66,7 +67,9 @@ class Recorder:
             keep: a folder that gets each model's bytes, named after their digest.
             first_handle: handles are counted from here; those counted from 0 are taken as well. A guest that uses the
                 handles that it was given, and not numbers of its own, shows it then.
+            count_elements: sizes of outputs count elements: so a guest was rewritten for a host that counts them.
         """
+        self._count_elements = count_elements
         self._first = first_handle
         self._models = models
         self._errno = errno
@@ -346,7 +349,9 @@ class Recorder:
             live: Live = context.live
             raw = live.inference.output_bytes(index)
         step["output_bytes"] = raw
-        how, nbytes, told = wanted(facts, raw, call, floats=context.handle in self._floats)
+        how, nbytes, told = wanted(
+            facts, raw, call, floats=context.handle in self._floats, count_elements=self._count_elements
+        )
         if nbytes < 0:
             return "too_large"
         at = call.ranges["output"][0]
