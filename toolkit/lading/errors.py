@@ -38,6 +38,7 @@
     │   ├── HostNotFound            its name means nothing here
     │   ├── ConnectionRefused       nobody listens there
     │   ├── TimedOut                nobody answers
+    │   ├── BoardDown               a board of `lading board` that does not run
     │   ├── ProxyFailed             the way through another host is not open
     │   ├── HostKeyRefused          it may be somebody else
     │   │   └── HostKeyUnknown, HostKeyChanged, HostKeyRevoked
@@ -52,6 +53,13 @@
     │   ├── NoSuchEngine            no such engine, version or architecture is known
     │   ├── EngineUnreachable       it is not here, and nobody gives it
     │   └── EngineDamaged           it is not what was pinned
+    ├── BoardError            1     a board of `lading board` does not do what it should
+    │   ├── BoardUnavailable        this machine lacks something that it needs
+    │   ├── BoardBuildFailed        its image could not be built
+    │   ├── BoardBroken             it does not start, or not to its end
+    │   └── BoardBusy               another command is at work on it
+    ├── VariantError          1     a model or guest cannot be had in the form that a board needs
+    │   └── NotAdaptable            a guest that cannot be rewritten for a host
     └── RunFailed             1     a run ended by the host, not by the guest
         └── CannotRun               the guest cannot be run at all
 
@@ -331,6 +339,12 @@ class TimedOut(DeviceUnreachable):
     code = "timed-out"
 
 
+class BoardDown(DeviceUnreachable):
+    """A board of ``lading board`` that does not run."""
+
+    code = "board-down"
+
+
 class ProxyFailed(DeviceUnreachable):
     """The way through another host (``ProxyJump``, ``ProxyCommand``) is not open."""
 
@@ -427,6 +441,49 @@ class EngineDamaged(EngineError):
     """What was found is not what was pinned."""
 
     code = "engine-damaged"
+
+
+class BoardError(LadingError):
+    """A board of ``lading board`` does not do what it should."""
+
+    code = "board"
+
+
+class BoardUnavailable(BoardError):
+    """This machine lacks something that the board needs."""
+
+    code = "board-unavailable"
+
+
+class BoardBuildFailed(BoardError):
+    """The board's image could not be built."""
+
+    code = "board-build"
+
+
+class BoardBroken(BoardError):
+    """The board does not start, or not to its end."""
+
+    code = "board-broken"
+
+
+class BoardBusy(BoardError):
+    """Another command is at work on the board."""
+
+    code = "board-busy"
+
+
+class VariantError(LadingError):
+    """A model or guest cannot be had in the form that a board needs."""
+
+    run_status = 126
+    code = "variant"
+
+
+class NotAdaptable(VariantError):
+    """A guest that cannot be rewritten for a host."""
+
+    code = "not-adaptable"
 
 
 class RunFailed(LadingError):

@@ -9,14 +9,13 @@ regular expression, in C; what is left is decoded here one by one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from lading.wasm.cursor import Malformed
 from lading.wasm.types import block_type, heap_type, value_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lading.wasm.cursor import Cursor
     from lading.wasm.module import Module
 
@@ -28,17 +27,21 @@ _STEPS: Final = 4096
 # Numbers of up to four bytes always fit 32 bits, those of up to nine always fit 64.
 _LEB32 = rb"[\x80-\xff]{0,3}[\x00-\x7f]"
 _LEB64 = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
-_PLAIN: Final = re.compile(
-    rb"(?:"
+_COMMON: Final = (
     rb"[\x01\x0f\x1a\x1b\x45-\xbf]"  # nop, return, drop, select, numeric
     rb"|[\x20-\x24\x41]" + _LEB32 +  # local.*, global.*, i32.const
     rb"|[\x28-\x3e][\x00-\x1f]" + _LEB32 +  # load and store
-    rb"|[\x0c\x0d\x10]" + _LEB32 +  # br, br_if, call
+    rb"|[\x0c\x0d]" + _LEB32 +  # br, br_if
     rb"|\x42" + _LEB64 + rb"|\x43.{4}|\x44.{8}"  # i64.const, f32.const, f64.const
+)  # fmt: skip
+_PLAIN: Final = re.compile(
+    rb"(?:" + _COMMON +
+    rb"|\x10" + _LEB32 +  # call
     rb"|[\x3f\x40]\x00"  # memory.size, memory.grow
     rb")*+",
     re.DOTALL,
 )  # fmt: skip
+_NOT_TOLD: Final = re.compile(rb"(?:" + _COMMON + rb")*+", re.DOTALL)
 
 _GC_TYPE_ONLY: Final = {0, 1, 6, 7, 11, 12, 13, 14, 16}
 _GC_TYPE_AND_INDEX: Final = {2, 3, 4, 5, 8, 9, 10, 17, 18, 19}
@@ -47,10 +50,18 @@ _GC_CAST: Final = {24, 25}
 _GC_PLAIN: Final = {15, 26, 27, 28, 29, 30}
 
 
-def function_body(c: Cursor, m: Module) -> None:
-    """A function: its locals and its instructions, to the last byte of ``c``."""
+Visitor = Callable[[int, int, int], None]
+"""Is told the first byte of an instruction, where it begins and where it ends."""
+
+
+def function_body(c: Cursor, m: Module, visit: Visitor | None = None) -> None:
+    """A function: its locals and its instructions, to the last byte of ``c``.
+
+    ``visit`` is told of every instruction but the commonest of the first version, which name neither functions nor
+    memories: those that an editor never changes.
+    """
     _locals(c, m)
-    _instructions(c, m)
+    _instructions(c, m, visit)
     if not c.done:
         raise Malformed("bytes follow the end of a function", c.at)
 
@@ -64,9 +75,9 @@ def _locals(c: Cursor, m: Module) -> None:
         raise Malformed(f"a function has {total} locals, more than the {MOST_LOCALS} that are allowed", start)
 
 
-def _instructions(c: Cursor, m: Module) -> None:
+def _instructions(c: Cursor, m: Module, visit: Visitor | None) -> None:
     """Everything up to the ``end`` of the outermost block."""
-    data, end, plain = c.data, c.end, _PLAIN.match
+    data, end, plain = c.data, c.end, (_PLAIN if visit is None else _NOT_TOLD).match
     depth = 1
     steps = 0
     while depth:
@@ -96,6 +107,8 @@ def _instructions(c: Cursor, m: Module) -> None:
             if reader is None:
                 raise Malformed(f"unknown instruction {code:#04x}", start)
             reader(c, m, code, start)
+        if visit is not None:
+            visit(code, start, c.at)
         if depth > MOST_DEPTH:
             raise Malformed(f"blocks are nested more than {MOST_DEPTH} deep", start)
     c.work.spend(steps, c.at)
@@ -344,8 +357,8 @@ _READERS: Final[dict[int, Callable[[Cursor, Module, int, int], None]]] = {
 }
 
 
-def constant_expression(c: Cursor, m: Module) -> None:
-    """An initial value: a few kinds of instructions up to ``end``."""
+def constant_expression(c: Cursor, m: Module, visit: Visitor | None = None) -> None:
+    """An initial value: a few kinds of instructions up to ``end``; ``visit`` is told of references."""
     while True:
         start = c.at
         code = c.byte("an initial value")
@@ -359,6 +372,8 @@ def constant_expression(c: Cursor, m: Module) -> None:
             m.use("extended-const", "arithmetic in an initial value", start)
         elif code in {0xD0, 0xD2}:
             _reference(c, m, code, start)
+            if visit is not None:
+                visit(code, start, c.at)
         elif code == 0xFB:
             _gc(c, m, code, start)
         elif code == 0xFD:
