@@ -12,33 +12,8 @@ import lading_agent
 SHEBANG: Final = b"#!/usr/bin/env python3\n"
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip file knows."""
-MAIN: Final = b"""\
-import fcntl
-import hashlib
-import os
-import re
-import sys
-
-archive = os.path.dirname(os.path.abspath(__file__))
-if os.path.islink(archive):  # a link may lead elsewhere while we run
-    flags = (["-I"] if sys.flags.isolated else []) + (["-S"] if sys.flags.no_site else [])
-    os.execv(sys.executable, [sys.executable, *flags, os.path.realpath(archive), *sys.argv[1:]])
-named = re.fullmatch(r".*-([0-9a-f]{12})\\.pyz", os.path.basename(archive))
-if named is not None:
-    running = open(archive, "rb")  # open, and locked, as long as we run: nobody removes what still runs
-    try:
-        fcntl.flock(running, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        pass
-    if hashlib.sha256(running.read()).hexdigest()[:12] != named.group(1):
-        sys.stdout.write('\\n@lading-bootstrap {"again":"the agent on the device is damaged"}\\n')
-        sys.exit(1)
-
-from lading_agent.__main__ import main
-
-sys.exit(main())
-"""
-"""Starts the agent. One whose file name ends with the beginning of its own digest looks first whether that is true."""
+START: Final = "start.py"
+"""The module that the zip application begins with."""
 
 
 def build_agent(*, with_host: bool = True) -> bytes:
@@ -52,7 +27,7 @@ def build_agent(*, with_host: bool = True) -> bytes:
             standard library.
     """
     root = Path(lading_agent.__file__).parent
-    members = {"__main__.py": MAIN}
+    members = {"__main__.py": (root / START).read_bytes()}
     for path in root.rglob("*.py"):
         name = path.relative_to(root).as_posix()
         if with_host or not name.startswith("nn/"):

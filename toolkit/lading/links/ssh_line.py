@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +64,9 @@ class SshLine:
 
     def close(self) -> None:
         """Let go of it, and of the way to it."""
+        with contextlib.suppress(OSError, EOFError):
+            # Its thread sits in a read: left alone, it would look up only after a while.
+            self.transport.sock.shutdown(socket.SHUT_RDWR)
         self.transport.close()
         self.transport.join(5.0)
         _close_all(self.beneath)

@@ -3,6 +3,7 @@
 ::
 
     HOME/agent/VERSION-DIGEST12.pyz    the agent, at most this one and the one before it (and those that still run)
+    HOME/agent/VERSION-DIGEST12.code   its compiled code, for the Python that runs it (see ``code``)
     HOME/agent/current                 symlink to the one that was installed last: what services start
     HOME/agent/previous                symlink to the one before it
     HOME/agent/python                  the Python that runs it

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, List, Optional, Set
 from lading_agent.bootstrap.answer import refuse
 from lading_agent.errors import AgentError, from_os_error
 from lading_agent.runs.launch import zipapp_path
+from lading_agent.start import code_path
 from lading_agent.store.durable import make_dirs, replace_file, sync_dir
 from lading_agent.store.layout import Layout
 from lading_agent.store.ready import ready_path
@@ -135,7 +136,9 @@ def clean(layout: Layout) -> List[str]:
         path = layout.agent / entry
         stale = NAME.fullmatch(entry) and entry not in kept and not _runs(path)
         if stale or (entry.startswith(INCOMING) and _is_dead(entry)):
-            path.unlink()
+            for file in dict.fromkeys((code_path(path), path)):
+                with contextlib.suppress(FileNotFoundError):
+                    file.unlink()
             gone.append(entry)
     sync_dir(layout.agent)
     return gone
