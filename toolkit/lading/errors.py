@@ -59,6 +59,8 @@
     │   ├── BoardBroken             it does not start, or not to its end
     │   └── BoardBusy               another command is at work on it
     ├── VariantError          1     a model or guest cannot be had in the form that a board needs
+    │   ├── NotRetypable            a model whose inputs or outputs cannot have another type
+    │   ├── NotQuantizable          a model that cannot be quantized
     │   └── NotAdaptable            a guest that cannot be rewritten for a host
     └── RunFailed             1     a run ended by the host, not by the guest
         └── CannotRun               the guest cannot be run at all
@@ -478,6 +480,18 @@ class VariantError(LadingError):
 
     run_status = 126
     code = "variant"
+
+
+class NotRetypable(VariantError):
+    """A model whose inputs or outputs cannot have another type and mean the same."""
+
+    code = "not-retypable"
+
+
+class NotQuantizable(VariantError):
+    """A model that cannot be quantized, or not with what is installed or given."""
+
+    code = "not-quantizable"
 
 
 class NotAdaptable(VariantError):
