@@ -59,9 +59,13 @@ def run(
     request: Mapping[str, Any],
     stdin: int | bytes | BinaryIO | None,
     on_event: Callable[[Event], None] | None,
+    guest: bytes | None = None,
 ) -> RunResult:
-    """Run an app's release; see ``Session.run``."""
-    with connection.call("run", {**request, "stdin": stdin is not None}) as call:
+    """Run an app's release, or a ``guest`` of ours among its models; see ``Session.run`` and ``Session.run_guest``."""
+    ours = {} if guest is None else {"guest": len(guest)}
+    with connection.call("run", {**request, **ours, "stdin": stdin is not None}) as call:
+        if guest is not None:
+            call.data(guest)
         connection.round_trips += 1
         feeder = None
         if stdin is not None:

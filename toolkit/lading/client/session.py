@@ -147,6 +147,31 @@ class Session:
         )
         return running.run(self._connection, request, stdin, on_event)
 
+    def run_guest(
+        self,
+        guest: bytes,
+        app: str | None = None,
+        *,
+        release: str | None = None,
+        stdin: int | bytes | BinaryIO | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
+        threads: int | None = None,
+    ) -> RunResult:
+        """Run a module of ours among the models of an app's release; nothing of it stays on the device.
+
+        It meets the models byte for byte (int8 tensors as u8, no state tensors) on lading's own host, and nothing else
+        of the release.
+
+        Args:
+            guest: the module, at most 1 MiB.
+            app: as the other arguments, see :meth:`run`.
+        """
+        keeping.require(self._connection, "guest")
+        request = running.request(app, None, None, release, timeout_s, memory_bytes, threads)
+        return running.run(self._connection, request, stdin, on_event, guest)
+
     def run_detached(
         self,
         app: str | None = None,

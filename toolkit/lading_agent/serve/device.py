@@ -34,6 +34,7 @@ FEATURES = (
     "probe",
     "engines",
     "runtimes",
+    "guest",
 )
 """Of every agent; ``runtime-NAME`` is added for each runtime that can be used, ``lading`` among them."""
 STDIN_WINDOW = 256 * 1024

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from lading_agent.errors import Cancelled
 from lading_agent.runs import supervise
-from lading_agent.serve import keeping
+from lading_agent.serve import guest, keeping
 from lading_agent.serve.apps import which_app
 from lading_agent.serve.device import STDIN_WINDOW, Served
 from lading_agent.serve.wanted import hold, spec_of
@@ -33,14 +33,17 @@ def run(served: Served, exchange: Exchange) -> Dict[str, Any]:
     """Answer the request ``run``."""
     fields = exchange.fields
     app = which_app(served, fields.optional_text("app"))
-    if fields.flag("detach"):
+    if fields.flag("detach") and fields.raw("guest") is None:
         return keeping.detach(served, exchange, app)
     releases = Releases(served.layout, app)
     asked = fields.optional_text("release")
     with contextlib.ExitStack() as stack:
         release = hold(served, releases, asked, stack)
         bill = releases.bill(release.id)
-        spec = spec_of(served, fields, bill, release)
+        if fields.raw("guest") is not None:
+            spec = guest.spec_of(served, exchange, bill, release, stack)
+        else:
+            spec = spec_of(served, fields, bill, release)
         exchange.event("started", app=app, release=release.id, variant=release.variant)
         result = _supervised(served, exchange, spec)
         if result.status:

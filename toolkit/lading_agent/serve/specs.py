@@ -157,6 +157,21 @@ def golden_spec(served: Served, bill: Bill, variant_id: str) -> RunSpec:
     )
 
 
+def guest_spec(served: Served, bill: Bill, variant_id: str, module: Path) -> RunSpec:
+    """The spec of a client's own guest that meets the models of a variant, byte for byte, and nothing else of it."""
+    return RunSpec(
+        module=str(module),
+        personality=served.profile,
+        engines=bill.engines,
+        models=tuple(
+            replace(model, int8="as-u8", state={}) for model in _models(served, bill, bill.variant(variant_id).models)
+        ),
+        limits=limits_of(served, bill),
+        threads=bill.app.threads,
+        backend=_backend(served.profile),
+    )
+
+
 def _models(served: Served, bill: Bill, chosen: Sequence[VariantModel]) -> Tuple[ModelSpec, ...]:
     specs: List[ModelSpec] = []
     for bytes_of in chosen:

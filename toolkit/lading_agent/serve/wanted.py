@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import contextlib
 
     from lading_agent.bill import Bill
-    from lading_agent.runs.spec import RunSpec
+    from lading_agent.runs.spec import Limits, RunSpec
     from lading_agent.serve.device import Served
     from lading_agent.wire.messages import Fields
 
@@ -53,7 +53,11 @@ def spec_of(served: Served, fields: Fields, bill: Bill, release: Release) -> Run
         threads=fields.optional_integer("threads", high=1024),
         program=program,
     )
-    limits = spec.limits
+    return replace(spec, limits=limits_asked(served, fields, spec.limits))
+
+
+def limits_asked(served: Served, fields: Fields, limits: Limits) -> Limits:
+    """The limits of a run with what its request says about them."""
     time_s = fields.optional_seconds("timeout_s")
     memory = fields.optional_integer("memory_bytes", low=1)
     if time_s is not None:
@@ -62,4 +66,4 @@ def spec_of(served: Served, fields: Fields, bill: Bill, release: Release) -> Run
         # A request may ask for more than the app does, never for more than the target gives.
         most = served.run_memory_bytes
         limits = replace(limits, memory_bytes=memory if most is None else min(memory, most))
-    return replace(spec, limits=limits)
+    return limits
