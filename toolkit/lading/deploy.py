@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,10 +114,11 @@ def deploy_many(
         return list(pool.map(lambda device: deploy_one(bundle, device, options, watcher), devices))
 
 
-def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Watcher) -> Deployed:
-    """Deploy to one device. Errors of lading's own end up in the result."""
+def deploy_one(
+    bundle: Path, device: Device, options: DeployOptions, watcher: Watcher, session: Session | None = None
+) -> Deployed:
+    """Deploy to one device, over a session with it where there is one. Errors of lading's own end up in the result."""
     from lading.bundle import open_bundle
-    from lading.client import connect
 
     name = str(device)
     push: PushResult | None = None
@@ -129,7 +131,7 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
     try:
         with (
             open_bundle(bundle) as opened,
-            connect(device, on_stage=lambda stage: watcher.bringing(name, stage)) as session,
+            _session(device, session, lambda stage: watcher.bringing(name, stage)) as session,
         ):
             judged = _checked(opened, session, device, options, note)
             watcher.stage(name, gate.said(verdict) if verdict else _UNCHECKED)
@@ -160,6 +162,14 @@ def deploy_one(bundle: Path, device: Device, options: DeployOptions, watcher: Wa
             return Deployed(name, push, run, None, verdict is not None, verdict, session.round_trips)
     except LadingError as error:
         return Deployed(name, push, None, error, verdict is not None, verdict)
+
+
+def _session(
+    device: Device, session: Session | None, on_stage: Callable[[Stage], None]
+) -> contextlib.AbstractContextManager[Session]:
+    from lading.client import connect
+
+    return connect(device, on_stage=on_stage) if session is None else contextlib.nullcontext(session)
 
 
 _UNCHECKED = "not checked: nothing has compared the app with what this device can do"
