@@ -98,6 +98,24 @@ class Table:
             raise Damaged(f"{what} lies outside its table", place)
         return place
 
+    @property
+    def offset(self) -> int:
+        """Where the table lies, in bytes from the start of the file."""
+        return self._start
+
+    @property
+    def slots(self) -> int:
+        """How many fields its layout knows, those that are not set included."""
+        return (self._vtable_size - 4) // 2
+
+    def place(self, slot: int, size: int, what: str) -> int | None:
+        """Where a field of ``size`` bytes lies in the file; None where it is not set."""
+        return self._place(slot, size, what)
+
+    def target(self, slot: int, what: str) -> int | None:
+        """Where that lies which an offset field refers to."""
+        return self._target(slot, what)
+
     def scalar(self, slot: int, code: str, default: int, what: str) -> int:
         """An integer field, or its default."""
         kind = _SCALARS[code]
