@@ -1,0 +1,1 @@
+"""Guests made fit for other hosts without their source: other numbers, other layouts, older encodings, less size."""
