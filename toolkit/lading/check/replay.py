@@ -83,6 +83,8 @@ class _Walk:
         self._world = TracedWorld(trace)
         self._handles: dict[str, dict[int, int]] = {"graph": {}, "context": {}}
         self._warnings: dict[str, None] = {}
+        self._cleared: dict[tuple[int, int, int], str] = {}
+        """Outputs that came as zeros, by context, index and place, unless the same was read again and came."""
 
     def result(self) -> Replayed:
         first: Divergence | None = None
@@ -104,7 +106,7 @@ class _Walk:
         return self._done(first, handled=handled and first is not None)
 
     def _done(self, first: Divergence | None, *, handled: bool, beyond: TracedCall | None = None) -> Replayed:
-        return Replayed(first, handled, beyond, tuple(self._warnings))
+        return Replayed(first, handled, beyond, tuple(dict.fromkeys((*self._warnings, *self._cleared.values()))))
 
     def _step(self, traced: TracedCall) -> Divergence | None:
         personality = self._personality
@@ -156,10 +158,12 @@ class _Walk:
         if transfer is None:
             return
         given, how = traced.told.get("given"), transfer.how
+        if given is not None and how in ("copy", "dequantize"):
+            self._cleared.pop(_destination(traced), None)
         if how == "drop":
             self._warnings[f"input {transfer.tensor}: this host takes the call and drops the data"] = None
         elif how == "zeros" or how == "clear":
-            self._warnings[f"output {transfer.tensor}: this host gives zeros"] = None
+            self._cleared[_destination(traced)] = f"output {transfer.tensor}: this host gives zeros"
         elif given in ("copy", "dequantize") and how in ("copy", "dequantize") and how != given:
             form = "f32 numbers" if how == "dequantize" else "the tensor's own integers"
             self._warnings[f"output {transfer.tensor}: this host gives {form}, the trace gave the other form"] = None
@@ -181,3 +185,9 @@ class _Walk:
             return None
         step = self._trace.call_count + 1
         return Divergence(None, step, EXIT, decision.outcome, 0, decision.reason)
+
+
+def _destination(traced: TracedCall) -> tuple[int, int, int]:
+    """Which output goes where."""
+    args = traced.call.args
+    return args.get("context", -1), args.get("index", -1), args.get("output", -1)
