@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lading.bundle import media
-from lading.bundle.content import Bytes, Content, FileContent
+from lading.bundle.content import Bytes, FileContent
 from lading.errors import ModuleError, ProjectError
 from lading.files import open_regular
 from lading_agent.bill import Blob, Directory, File, Golden, Tensor, VariantModel
@@ -49,7 +49,7 @@ class Cargo:
 
     project: Project
     step: Callable[[int], None]
-    contents: dict[str, Content] = field(default_factory=dict)
+    contents: dict[str, Bytes | FileContent] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     _facts: dict[Path, ModelFacts] = field(default_factory=dict)
 
@@ -138,17 +138,22 @@ class Cargo:
                     )
                 check_fits(array, known.tensors[position], name, f"{key}.{name}", path)
             content = Bytes.of(raw(array))
-            self._keep(content)
+            self.keep(content)
             tensors.append(Tensor(name, array.dtype.name, tuple(array.shape), content.digest, content.size))
         return tuple(tensors)
 
     def _file(self, path: Path, what: str) -> FileContent:
         content = FileContent.hashed(path, what, self.step)
-        self._keep(content)
+        self.keep(content)
         return content
 
-    def _keep(self, content: Content) -> None:
+    def keep(self, content: Bytes | FileContent) -> None:
+        """Take a content on board."""
         self.contents.setdefault(content.digest, content)
+
+    def read(self, digest: str) -> bytes:
+        """All of a content that is on board."""
+        return self.contents[digest].read()
 
     def _walk(self, root: Path) -> Iterator[tuple[Path, str]]:
         """Every file below ``root`` with its name in the guest, in order."""

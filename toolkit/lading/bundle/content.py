@@ -59,6 +59,10 @@ class Bytes:
         write_all(out, self.data)
         step(len(self.data))
 
+    def read(self) -> bytes:
+        """All of the bytes."""
+        return self.data
+
 
 @dataclass(frozen=True)
 class FileContent:
@@ -113,6 +117,17 @@ class FileContent:
             copied = _copy(file.fileno(), out.fileno(), self.size, step)
             if copied != self.size or _identity(os.fstat(file.fileno())) != self.seen:
                 raise _changed(self.path)
+
+    def read(self) -> bytes:
+        """All of the bytes.
+
+        Raises:
+            ProjectError: they are not the bytes of that digest any more.
+        """
+        data = self.path.read_bytes()
+        if "sha256:" + hashlib.sha256(data).hexdigest() != self.digest:
+            raise _changed(self.path)
+        return data
 
 
 def write_all(out: BinaryIO, data: bytes) -> None:

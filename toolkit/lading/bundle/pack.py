@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lading.bundle import media
 from lading.bundle.cargo import Cargo
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from lading.project.schema import ModelTable
 
     Progress = Callable[[str, int, int], None]
+
+
+class Variants(Protocol):
+    """Whoever adds variants to a bill; see :class:`lading.variants.packing.Packer`."""
+
+    def add(self, project: Project, bill: Bill, cargo: Cargo, progress: Progress | None = None) -> Bill:
+        """The bill with its variants, their contents in the cargo."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,21 @@ def bundle_name(name: str, version: str) -> str:
     return f"{name}-{version}{media.SUFFIX}"
 
 
-def pack(project: Project, output: Path | None = None, *, progress: Progress | None = None) -> PackResult:
+def pack(
+    project: Project,
+    output: Path | None = None,
+    *,
+    variants: Variants | None = None,
+    progress: Progress | None = None,
+) -> PackResult:
     """Pack a project. The same contents give the same bytes.
 
     Args:
         project: what to pack.
         output: the file to make or replace; ``dist/NAME-VERSION.lading`` in the project when None.
-        progress: called with the stage (``hash``, ``write``), bytes done and bytes in all as far as they are known.
+        variants: adds variants; None: the bundle holds the guest and its models as they are.
+        progress: called with the stage (``hash``, ``variants``, ``write``), bytes done and bytes in all as far as they
+            are known (of variants: firmwares).
 
     Raises:
         ProjectError: the project names what is not there or cannot be shipped.
@@ -63,7 +78,10 @@ def pack(project: Project, output: Path | None = None, *, progress: Progress | N
     hashed = _Meter("hash", progress, _large_bytes(project))
     cargo = Cargo(project, hashed.step)
     try:
-        bill = _bill(project, cargo).seal()
+        bill = _bill(project, cargo)
+        if variants is not None:
+            bill = variants.add(project, bill, cargo, progress)
+        bill = bill.seal()
     except BillError as error:
         raise ProjectError(
             f"{project.file}: the bill would be refused: {error}",

@@ -12,7 +12,15 @@ from lading.project import rules
 from lading.project.schema import FROM_DEVICE, SCHEMA, ProjectTable
 
 if TYPE_CHECKING:
-    from lading.project.schema import AppTable, DirTable, GoldenTable, ModelTable, SmokeTable, StateTable
+    from lading.project.schema import (
+        AppTable,
+        DirTable,
+        GoldenTable,
+        ModelTable,
+        PackTable,
+        SmokeTable,
+        StateTable,
+    )
 
 PROJECT_FILE: Final = "lading.toml"
 
@@ -58,6 +66,11 @@ class Project:
     def smoke(self) -> list[SmokeTable]:
         """``[[smoke]]``"""
         return self.table.smoke
+
+    @property
+    def pack(self) -> PackTable:
+        """``[pack]``"""
+        return self.table.pack
 
     @property
     def env(self) -> dict[str, str]:

@@ -78,6 +78,15 @@ class SmokeTable(Table, frozen=True):
     stdout: str | None = None
 
 
+class PackTable(Table, frozen=True):
+    """``[pack]``: for which firmwares a bundle has variants."""
+
+    wanted_for: list[str] | None = msgspec.field(default=None, name="for")
+    """Targets, firmware profiles and devices; absent: every firmware that hosts TFLite on Linux."""
+    optimize: bool = False
+    """Rewritten guests without what no engine needs."""
+
+
 class EnginesTable(Table, frozen=True):
     """``[engines]``: versions of the native runner's engines, where others than the default ones are wanted."""
 
@@ -95,4 +104,5 @@ class ProjectTable(Table, frozen=True):
     model: list[ModelTable] = msgspec.field(default_factory=list)
     golden: list[GoldenTable] = msgspec.field(default_factory=list)
     smoke: list[SmokeTable] = msgspec.field(default_factory=list)
+    pack: PackTable = msgspec.field(default_factory=PackTable)
     engines: EnginesTable = msgspec.field(default_factory=EnginesTable)

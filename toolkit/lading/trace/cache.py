@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lading.trace.document import SCHEMA, Trace, TraceError
-from lading.trace.record import record
+from lading.trace.record import Answers, record
 from lading.trace.subject import bundle_subject, cache_key
 
 if TYPE_CHECKING:
     from lading.bundle.reader import Bundle
+    from lading_agent.bill import Bill, Variant
 
 MOST_KEPT: Final = 200
 TIME_S: Final = 15.0
@@ -40,18 +41,40 @@ def bundle_trace(bundle: Bundle, variant_id: str = "default", *, project_dir: Pa
         ModuleError: the module is malformed.
     """
     with _ONE_AT_A_TIME:  # several devices want the same trace at the same moment
-        kept = cache_dir() / f"{cache_key(bundle.bill, variant_id, SCHEMA)}.json"
-        found = _read(kept)
+        found = kept(bundle.bill, variant_id)
         if found is not None:
             return found
         with tempfile.TemporaryDirectory(prefix="lading-trace-") as scratch:
             subject = bundle_subject(bundle, Path(scratch), variant_id)
-            trace = record(subject, project_dir=project_dir, time_s=TIME_S, run_without_nn=False)
-        if trace.end.outcome != "failed" or trace.end.kind == "time-limit":
-            # What else this machine ended may come out otherwise the next time.
-            with contextlib.suppress(OSError):
-                _write(kept, trace)
+            answers = answers_of(bundle.bill.variant(variant_id))
+            trace = record(subject, project_dir=project_dir, time_s=TIME_S, run_without_nn=False, answers=answers)
+        keep(bundle.bill, variant_id, trace)
         return trace
+
+
+def kept(bill: Bill, variant_id: str = "default") -> Trace | None:
+    """The trace that was kept of a bill's guest; None when there is none."""
+    return _read(_place(bill, variant_id))
+
+
+def keep(bill: Bill, variant_id: str, trace: Trace) -> None:
+    """Keep a trace for the next time. What this machine ended may come out otherwise then, and is not kept."""
+    if trace.end.outcome != "failed" or trace.end.kind == "time-limit":
+        with contextlib.suppress(OSError):
+            _write(_place(bill, variant_id), trace)
+
+
+def answers_of(variant: Variant) -> Answers | None:
+    """The numbers that a variant's guest was rewritten for; None: it is as it was built."""
+    errno = variant.needs.get("errno")
+    if not isinstance(errno, dict):
+        return None
+    numbers = {str(name): code for name, code in errno.items() if type(code) is int and 0 <= code < 2**32}
+    return Answers(numbers, count_elements=variant.needs.get("sizes") == "elements")
+
+
+def _place(bill: Bill, variant_id: str) -> Path:
+    return cache_dir() / f"{cache_key(bill, variant_id, SCHEMA)}.json"
 
 
 def _read(file: Path) -> Trace | None:

@@ -230,10 +230,12 @@ def cache_key(bill: Bill, variant_id: str, schema: str) -> str:
 
     from lading import __version__
 
+    variant = bill.variant(variant_id)
     whole = {
         "schema": schema,
         "lading": __version__,
-        "variant": asdict(bill.variant(variant_id)),
+        "variant": {"module": asdict(variant.module), "models": [asdict(m) for m in variant.models]},
+        "answers": {key: variant.needs.get(key) for key in ("errno", "sizes")},
         "models": [asdict(m) for m in bill.models],
         "dirs": [asdict(d) for d in bill.dirs],
         "state": [asdict(s) for s in bill.state],

@@ -1,0 +1,44 @@
+"""What was done to a variant, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def summary(conversion: Iterable[Any]) -> str:
+    """One line for people, from a bill that may come from anybody: ``digits@1.0.0 as float32, guest rewritten``."""
+    models: dict[str, list[str]] = {}
+    guest: dict[str, None] = {}
+    for entry in conversion:
+        if not isinstance(entry, dict):
+            continue
+        if entry.get("what") == "model":
+            models.setdefault(_text(entry.get("model")), []).extend(_types(entry.get("changes")))
+        elif entry.get("what") == "guest":
+            guest[_text(entry.get("part"))] = None
+    said = [f"{model} with {' and '.join(dict.fromkeys(types))}" for model, types in models.items()]
+    if guest:
+        said.append(f"guest rewritten ({', '.join(guest)})")
+    return ", ".join(said) or "as it was given"
+
+
+def effort(conversion: Iterable[Any]) -> tuple[int, int]:
+    """How much was converted: models, then changes of the guest. Nothing comes first."""
+    entries = [entry for entry in conversion if isinstance(entry, dict)]
+    models = {_text(entry.get("model")) for entry in entries if entry.get("what") == "model"}
+    return len(models), len(entries) - sum(entry.get("what") == "model" for entry in entries)
+
+
+def _types(changes: Any) -> list[str]:
+    found: list[str] = []
+    for change in changes if isinstance(changes, list) else ():
+        known: Mapping[str, Any] = change if isinstance(change, dict) else {}
+        found.append(f"{_text(known.get('after'))} {_text(known.get('direction'))}s")
+    return found or ["other types"]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) < 200 else "?"
