@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.examples import ROOT
+from tests.support.examples import EXAMPLES, ROOT
+from tests.support.tests_of_users import run_pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,16 @@ def test_the_installed_command_works(installed: Path, tmp_path: Path) -> None:
     fresh(installed, tmp_path, str(installed / "bin" / "lading"), "pack", project, "-o", bundle)
     out = fresh(installed, tmp_path, str(installed / "bin" / "lading"), "deploy", bundle, device)
     assert "at dawn" in out
+
+
+def test_the_installed_pytest_plugin_works(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import lading.pytest_plugin.hooks as hooks\n"
+        f"def pytest_report_header(config):\n    assert hooks.__file__.startswith({str(installed)!r})\n"
+        "    return 'of the wheel'\n"
+    )
+    digits = shutil.copytree(EXAMPLES / "digits", tmp_path / "digits", ignore=shutil.ignore_patterns("dist"))
+    words = ("--lading-device", "emulated://raspberry-pi-4b", "-k", "recorded or machine", digits)
+    said = run_pytest(tmp_path, *words, home=tmp_path, pythonpath=installed)
+    assert "of the wheel" in said
+    assert "2 passed" in said
