@@ -179,7 +179,7 @@ def _run(module: bytes, host: Host, image: bytes) -> tuple[bytearray, str]:
 
     def vectors(caller: Any, at: int, n: int) -> tuple[Any, list[tuple[int, int]]]:
         memory = caller.get("memory")
-        return memory, [struct.unpack("<II", memory.read(caller, at + 8 * i, at + 8 * i + 8)) for i in range(n)]  # type: ignore[misc]
+        return memory, [struct.unpack("<II", memory.read(caller, at + 8 * i, at + 8 * i + 8)) for i in range(n)]
 
     def read(caller: Any, fd: int, at: int, n: int, out: int) -> int:
         memory, pieces = vectors(caller, at, n)
