@@ -29,11 +29,12 @@ LAYOUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Operator": ("I", *(OFFSET,) * 2, "B", *(OFFSET,) * 2, "b", *(OFFSET,) * 2, "Q", "Q", "B", OFFSET, "i"),
     "SignatureDef": (*(OFFSET,) * 3, OFFSET, "I"),
     "TensorMap": (OFFSET, "I"),
-    "Metadata": (OFFSET, "I"),
+    "OperatorCode": ("b", OFFSET, "i", "i"),
+    "QuantizationParameters": (*(OFFSET,) * 4, "B", OFFSET, "i"),
 }
 """The fields of TFLite's tables, in the schema's order, as far as tables are made anew here."""
 
-DEFAULTS: Final[Mapping[tuple[str, int], int]] = {("SubGraph", 5): -1, ("Operator", 13): -1}
+DEFAULTS: Final[Mapping[tuple[str, int], int]] = {("SubGraph", 5): -1, ("Operator", 13): -1, ("OperatorCode", 2): 1}
 """Scalars whose default is not 0."""
 
 MODEL_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA, MODEL_SIGNATURES = 1, 2, 4, 6, 7
@@ -42,9 +43,10 @@ TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_VARIABLE = 
 TENSOR_SPARSITY, TENSOR_VARIANTS, TENSOR_EXTERNAL = 6, 9, 10
 OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, OPERATOR_OPTIONS = 0, 1, 2, 3, 4
 OPERATOR_INTERMEDIATES, OPERATOR_LARGE_OFFSET, OPERATOR_LARGE_SIZE = 8, 9, 10
-SIGNATURE_INPUTS, SIGNATURE_OUTPUTS = 0, 1
-MAP_TENSOR = 1
-QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT, QUANTIZATION_DETAILS_TYPE = 2, 3, 4
+CODE_DEPRECATED, CODE_VERSION, CODE_BUILTIN = 0, 2, 3
+SIGNATURE_INPUTS, SIGNATURE_OUTPUTS, SIGNATURE_KEY = 0, 1, 2
+MAP_NAME, MAP_TENSOR = 0, 1
+QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT = 2, 3
 
 
 class Opened:
