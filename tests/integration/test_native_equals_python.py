@@ -189,6 +189,107 @@ def test_damaged_models(tmp_path: Path, litert: dict[str, Any]) -> None:
     agree(script, tmp_path, litert)
 
 
+ODD = {
+    "an operator's tensor is not there": (dynamic_models.absolute([4], result=7), [0, 5]),
+    "an operator has a version that nobody knows": (dynamic_models.absolute([4], version=99), [1, 1]),
+    "an output is larger than its file says": (dynamic_models.absolute([4], [2, 1]), [0, 0]),
+    "an output is smaller than its file says": (dynamic_models.absolute([4], [400, 300]), [0, 0]),
+    "an output has no dimensions that are known": (dynamic_models.absolute([4], [-1]), [1, 1]),
+    "a zero point is outside its type": (dynamic_models.with_zero_point(-2666130979403333633), [0, 0]),
+}
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_models_that_are_wrong_inside(tmp_path: Path, litert: dict[str, Any], oddity: str) -> None:
+    content, errnos = ODD[oddity]
+    script = Script()
+    script.load(content)
+    script.init()
+    for code, data in ((F32, struct.pack("<4f", 1, -2, 3, -4)), (U8, b"\1\2\3\4")):
+        script.call("compute", 0)
+        script.output(16)
+        script.call("set_input", 0, 0, script.tensor((4,), code, data))
+    script.call("compute", 0)
+    script.output(16)
+    ran = agree(script, tmp_path, litert)
+    assert ran.errnos[:2] == errnos
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("x_f32", b"PartitionedCall"), ("x_f64", b"output_0"), ("trained_lstm_int8", b"serving_default")]
+)
+def test_names_that_are_not_utf8(tmp_path: Path, litert: dict[str, Any], name: str, word: bytes) -> None:
+    content = model(name)
+    assert word in content
+    script = Script()
+    script.load(content.replace(word, b"\xff\xc3'" + word[3:-1] + b"\xe2"))
+    script.init()
+    script.call("compute", 0)
+    script.output(64)
+    script.output(0)
+    assert agree(script, tmp_path, litert).errnos[:4] == [0] * 4
+
+
+TOO_LARGE = {
+    "an input of 17 GB": (dynamic_models.absolute([65536, 65536]), None),
+    "an input of 9 PB": (dynamic_models.absolute([2**31 - 1, 2**20]), None),
+    "input and output together": (dynamic_models.absolute([2**27 + 1]), None),
+    "an output": (dynamic_models.broadcast([2**28 + 1]), None),
+    "an input that the run has no memory for": (dynamic_models.absolute([9 * MIB]), 32 * MIB),
+    "an output that the run has no memory for": (dynamic_models.broadcast([9 * MIB]), 32 * MIB),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LARGE)
+def test_tensors_that_are_too_large(tmp_path: Path, litert: dict[str, Any], what: str) -> None:
+    content, memory_bytes = TOO_LARGE[what]
+    script = Script()
+    script.load(content)
+    for _ in range(3):
+        script.init()
+    script.load(model("x_f32"))
+    script.init(1)
+    round_trip(script, F32, (1, 4), struct.pack("<4f", 1, 2, 3, 4), 16)
+    ran = agree(script, tmp_path, litert, limits=Limits(memory_bytes=memory_bytes))
+    assert ran.errnos == [0, 5, 5, 5, 0, 0, 0, 0, 0]
+    assert f"inputs and outputs may have {memory_bytes or 2**30} bytes together" in ran.logs()
+
+
+@pytest.mark.parametrize("size", [1000, 2**18, 2**19])
+def test_a_state_of_any_size_begins_with_zeros(tmp_path: Path, litert: dict[str, Any], size: int) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(dynamic_models.counting(size))
+    script = Script()
+    script.load_by_name(b"counting")
+    script.init()
+    places = []
+    for turn in range(6):
+        script.call("compute_single", 0)
+        places.append(script.output(4, index=1, function="get_output_single")[0])
+        if turn == 2:
+            script.call("fini_single", 0)
+    ran = agree(script, tmp_path, litert, models=(ModelSpec("counting", str(path), state={"next": "x"}),))
+    assert [ran.floats(at, 1)[0] for at in places] == [size * n for n in (1, 2, 3) * 2]
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 10**9, 2**32 + 1])
+def test_threads_that_nobody_has(tmp_path: Path, litert: dict[str, Any], threads: int) -> None:
+    module = tmp_path / "guest.wasm"
+    module.write_bytes(wat_guests.exits(0))
+    ended = agree_on(RunSpec(str(module), litert, threads=threads)).result
+    assert (ended.kind, ended.status) == ("too-many-threads", 125)
+    assert str(threads) in ended.message
+    assert "--threads" in ended.remedy
+
+
+def test_all_cores(tmp_path: Path, litert: dict[str, Any]) -> None:
+    script = Script()
+    script.load(model("digits_f32"))
+    script.init()
+    round_trip(script, F32, (1, 8, 8, 1), IMAGE.tobytes(), 64)
+    assert agree(script, tmp_path, litert, threads=0).result.kind == "exit"
+
+
 def test_compute_single_streams_and_begins_anew(tmp_path: Path, litert: dict[str, Any]) -> None:
     two = named("x_two_out", state={"PartitionedCall:1": "a"})
     sums = named("x_two_in", state={"output_0": "serving_default_a:0"})

@@ -84,3 +84,67 @@ def _numbers(values: list[int]) -> Any:
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(np.asarray(values, "<i4").tobytes(), np.uint8)
     return buffer
+
+
+def absolute(form: list[int], said: list[int] | None = None, *, version: int = 1, result: int = 1) -> bytes:
+    """``|x|`` of ``f32`` in that form; ``said``: what the file says of the output's form.
+
+    Args:
+        form: the input's dimensions.
+        said: another form than the input's.
+        version: of the operator.
+        result: the number of the operator's output; there are tensors 0 and 1.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors = [_tensor("x", form), _tensor("y", form if said is None else said)]
+    graph = _graph("main", tensors, [_operator([0], [result], 0, None)], [0], [1])
+    return _model([schema.BuiltinOperator.ABS], [graph], [schema.BufferT()], version)
+
+
+def broadcast(form: list[int]) -> bytes:
+    """``[1] f32`` repeated in that form."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors = [_tensor("x", [1]), _tensor("form", [len(form)], schema.TensorType.INT32, 1), _tensor("y", form)]
+    graph = _graph("main", tensors, [_operator([0, 1], [2], 0, None)], [0], [2])
+    return _model([schema.BuiltinOperator.BROADCAST_TO], [graph], [schema.BufferT(), _numbers(form)], 2)
+
+
+def counting(size: int) -> bytes:
+    """State of a size: input ``x [size] f32``, outputs ``x + 1`` (``next``) and its sum ``[1] f32`` (``sum``)."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    options, codes = schema.BuiltinOptions, schema.BuiltinOperator
+    tensors = [
+        _tensor("x", [size]),
+        _tensor("one", [1], schema.TensorType.FLOAT32, 1),
+        _tensor("next", [size]),
+        _tensor("axes", [1], schema.TensorType.INT32, 2),
+        _tensor("sum", [1]),
+    ]
+    reducer = schema.ReducerOptionsT()
+    reducer.keepDims = True
+    operators = [
+        _operator([0, 1], [2], options.AddOptions, schema.AddOptionsT(), 0),
+        _operator([2, 3], [4], options.ReducerOptions, reducer, 1),
+    ]
+    one = schema.BufferT()
+    one.data = np.frombuffer(np.asarray([1], "<f4").tobytes(), np.uint8)
+    return _model(
+        [codes.ADD, codes.SUM],
+        [_graph("main", tensors, operators, [0], [2, 4])],
+        [schema.BufferT(), one, _numbers([0])],
+    )
+
+
+def with_zero_point(zero: int) -> bytes:
+    """``int8 [4]``, a scale of 1 and that zero point, through ``MAXIMUM`` with itself."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors = [_tensor("x", [4], schema.TensorType.INT8), _tensor("y", [4], schema.TensorType.INT8)]
+    for tensor in tensors:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [1.0], [zero]
+    graph = _graph("main", tensors, [_operator([0, 0], [1], 0, None)], [0], [1])
+    return _model([schema.BuiltinOperator.MAXIMUM], [graph], [schema.BufferT()], 2)

@@ -81,15 +81,15 @@ def _graph(name: str, tensors: list[Any], operators: list[Any], inputs: list[int
     return graph
 
 
-def _model(operators: list[int], graphs: list[Any], buffers: list[Any]) -> bytes:
+def _model(operators: list[int], graphs: list[Any], buffers: list[Any], version: int = 1) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     codes = []
     for operator in operators:
         code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = operator
-        code.version = 1
+        code.builtinCode, code.deprecatedBuiltinCode = operator, min(operator, 127)
+        code.version = version
         codes.append(code)
     model = schema.ModelT()
     model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, codes, graphs, buffers

@@ -62,6 +62,7 @@ struct facts {
     bool stateful;       /* running it changes what the next run sees */
     bool shaped_by_data; /* the size of some tensor comes from other tensors' data */
     char *unsafe;        /* what LiteRT's loader would stumble over; NULL if nothing */
+    bool unsafe_late;    /* the interpreter says so only when it is prepared: the model can be loaded */
     struct hidden *hidden;
     size_t hidden_count;
 };

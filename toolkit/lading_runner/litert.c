@@ -10,7 +10,7 @@
 #include "run.h"
 #include "spec.h"
 
-enum { MOST_LITERT_RANK = 8, MOST_ELEMENT = 8, ALIGNMENT = 64, OVERREAD = 256, CANARY = 8, CPU = 1 };
+enum { MOST_LITERT_RANK = 8, MOST_ELEMENT = 8, ALIGNMENT = 64, OVERREAD = 256, CANARY = 8, CPU = 1, MANY_BYTES = 1 << 20 };
 enum { OPTION_ACCELERATORS = 24, OPTION_SEVERITY = 25, VALUE_INTEGER = 2, SEVERITY_WARNING = 2 };
 
 struct option {
@@ -57,7 +57,6 @@ _Static_assert(sizeof(struct ranked) == 72, "LiteRT's ranked tensor type has 72 
     X(GetTensorIndex, int, (void *tensor, uint32_t *index))                                                           \
     X(GetRankedTensorType, int, (void *tensor, struct ranked *type))                                                  \
     X(GetCompiledModelInputBufferRequirements, int, (void *compiled, size_t signature, size_t index, void **needed))  \
-    X(GetCompiledModelOutputBufferRequirements, int, (void *compiled, size_t signature, size_t index, void **needed)) \
     X(GetTensorBufferRequirementsBufferSize, int, (void *needed, size_t *size))                                       \
     X(GetCompiledModelOutputTensorLayouts, int,                                                                       \
       (void *compiled, size_t signature, size_t count, struct layout *layouts, bool allocate))                        \
@@ -137,6 +136,22 @@ void *litert_model(const unsigned char *data, size_t size, struct text *error) {
     return NULL;
 }
 
+/* What the interpreter says when it cannot even be built; its words when a tensor or an operator cannot be prepared are
+ * many, and each kernel has its own. */
+static const char *const UNBUILT[] = {
+    "Failed to build TFL interpreter", "Registration failed.",
+    "is invalidly specified in schema.", "has invalid quantization parameters.",
+    "has invalid sparsity parameters.", "Missing registration for opcode_index",
+    "Input array not provided for operation",
+};
+
+static bool built(int64_t since) {
+    for (size_t i = 0; i < sizeof UNBUILT / sizeof *UNBUILT; i++)
+        if (run_log_has(since, UNBUILT[i]))
+            return false;
+    return true;
+}
+
 enum compiled litert_compile(void *model, void **compiled, struct text *error) {
     void *options = NULL, *opaque = NULL;
     struct text threads = {0};
@@ -156,7 +171,7 @@ enum compiled litert_compile(void *model, void **compiled, struct text *error) {
     if (!status)
         return COMPILED;
     say_status(error, "the interpreter", status, since);
-    return run_log_has(since, "Failed to build TFL interpreter") ? NOT_BUILT : NOT_PREPARED;
+    return built(since) ? NOT_PREPARED : NOT_BUILT;
 }
 
 static size_t rounded(size_t size, size_t to) { return (size + to - 1) / to * to; }
@@ -180,6 +195,11 @@ static const unsigned char canary[CANARY] = {0xA5, 0x5A, 0xC3, 0x3C, 0x96, 0x69,
 
 void fill_zero(const struct tensor *facts, struct buffer *buffer) {
     int64_t zero = facts->quantized ? facts->zero_point : 0;
+    /* Zeros that nobody looks at take no time and no memory when the kernel brings the pages anew. */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (!zero && buffer->mapping && buffer->bytes >= MANY_BYTES &&
+        !madvise((char *)buffer->mapping + page, buffer->mapped - 2 * page, MADV_DONTNEED))
+        return;
     if (facts->element == 2)
         for (size_t i = 0; i + 1 < buffer->bytes; i += 2)
             memcpy(buffer->data + i, &(int16_t){(int16_t)zero}, 2);
@@ -190,6 +210,32 @@ void fill_zero(const struct tensor *facts, struct buffer *buffer) {
 static bool refuse(struct text *error, const char *why) {
     text_say(error, "%s", why);
     return false;
+}
+
+/* What the tensors of one inference may take. */
+struct room {
+    uint64_t most, left;
+};
+
+static bool roomy(struct room *room, uint64_t bytes, const char *side, const struct tensor *tensor, struct text *error) {
+    if (bytes <= room->left) {
+        room->left -= bytes;
+        return true;
+    }
+    text_say(error, "%s '", side);
+    text_utf8(error, tensor->name);
+    text_say(error, "' is ");
+    say_tensor(error, tensor);
+    text_say(error, ": inputs and outputs may have %llu bytes together", (unsigned long long)room->most);
+    return false;
+}
+
+bool litert_takes(const struct facts *facts, uint64_t most, struct text *error) {
+    struct room room = {most, most};
+    for (size_t i = 0; i < facts->inputs.count; i++)
+        if (!roomy(&room, facts->inputs.items[i].bytes, "input", &facts->inputs.items[i], error))
+            return false;
+    return true;
 }
 
 #define BY_DATA "the size of an output is known only while the model runs: such models need the Python host"
@@ -221,7 +267,7 @@ static struct buffer *known(struct inference *inference, const struct facts *fac
 }
 
 static bool make_buffer(struct inference *inference, void *signature, const struct facts *facts, bool input, size_t index,
-                        struct text *error) {
+                        struct room *room, struct text *error) {
     const struct tensor *tensor = input ? &facts->inputs.items[index] : &facts->outputs.items[index];
     struct buffer *buffer = input ? &inference->inputs[index] : &inference->outputs[index];
     void *handle = NULL, *needed = NULL;
@@ -240,9 +286,10 @@ static bool make_buffer(struct inference *inference, void *signature, const stru
         text_say(error, "tensor '%.*s' has %u dimensions, or none that are known", (int)tensor->name.size, tensor->name.data, tensor->rank);
         return false;
     }
-    status = (input ? lrt.GetCompiledModelInputBufferRequirements : lrt.GetCompiledModelOutputBufferRequirements)(
-        inference->compiled, inference->signature, index, &needed);
-    if (status || lrt.GetTensorBufferRequirementsBufferSize(needed, &size)) {
+    if (!input) {
+        size = buffer->bytes;
+    } else if (lrt.GetCompiledModelInputBufferRequirements(inference->compiled, inference->signature, index, &needed) ||
+               lrt.GetTensorBufferRequirementsBufferSize(needed, &size)) {
         text_say(error, "the interpreter does not say how large tensor '%.*s' is", (int)tensor->name.size, tensor->name.data);
         return false;
     }
@@ -252,16 +299,20 @@ static bool make_buffer(struct inference *inference, void *signature, const stru
         text_say(error, ", the interpreter has %zu bytes", size);
         return false;
     }
+    if (!roomy(room, size, input ? "input" : "output", tensor, error))
+        return false;
     buffer->bytes = size;
     struct buffer *other = known(inference, facts, number, input, index);
+    if (other && other->bytes != size)
+        return refuse(error, OTHER_TENSORS);
     if (other)
         buffer->data = other->data;
     else if (!guarded(buffer))
         return refuse(error, "there is no memory for a tensor");
     else if (!input)
         memcpy(buffer->data + size, canary, CANARY);
-    type.layout.rank_and_strides = tensor->rank;
-    memcpy(type.layout.dimensions, tensor->shape, tensor->rank * sizeof *tensor->shape);
+    type.layout.rank_and_strides = input ? tensor->rank : buffer->rank;
+    memcpy(type.layout.dimensions, input ? tensor->shape : buffer->shape, sizeof buffer->shape);
     void **into = input ? &inference->input_handles[index] : &inference->output_handles[index];
     status = lrt.CreateTensorBufferFromHostMemory(&type, buffer->data, size, NULL, into);
     if (status) {
@@ -271,11 +322,12 @@ static bool make_buffer(struct inference *inference, void *signature, const stru
     return true;
 }
 
-static bool read_layouts(struct inference *inference, const struct facts *facts, struct text *error) {
-    size_t count = inference->output_count;
+/* The outputs as the interpreter has them now: what its file says of one may be wrong. Asked for the first time, they
+ * are taken for granted; later their sizes must be the same. */
+static bool read_layouts(struct inference *inference, const struct facts *facts, bool first, struct text *error) {
+    size_t count = facts->outputs.count;
     struct layout *layouts = need(count * sizeof *layouts);
-    int status = lrt.GetCompiledModelOutputTensorLayouts(inference->compiled, inference->signature, count, layouts, true);
-    bool good = !status;
+    bool good = !lrt.GetCompiledModelOutputTensorLayouts(inference->compiled, inference->signature, count, layouts, true);
     for (size_t i = 0; i < count && good; i++) {
         struct buffer *buffer = &inference->outputs[i];
         size_t bytes = facts->outputs.items[i].element;
@@ -285,13 +337,17 @@ static bool read_layouts(struct inference *inference, const struct facts *facts,
             buffer->shape[d] = layouts[i].dimensions[d];
             good = buffer->shape[d] >= 0 && !__builtin_mul_overflow(bytes, (size_t)buffer->shape[d], &bytes);
         }
+        if (first)
+            buffer->bytes = bytes;
         good = good && bytes == buffer->bytes;
     }
     free(layouts);
-    return good || refuse(error, "an output has another size than the interpreter said");
+    return good || refuse(error, "the interpreter does not say how large the outputs are, or each time something else");
 }
 
-static bool prepare(struct inference *inference, void *model, const struct facts *facts, struct text *error) {
+static bool prepare(struct inference *inference, void *model, const struct facts *facts, uint64_t most, struct text *error) {
+    struct room room = {most, most};
+    size_t said = error->size;
     void *signature = main_signature(inference, model);
     size_t inputs = 0, outputs = 0;
     if (!signature || lrt.GetNumSignatureInputs(signature, &inputs) || lrt.GetNumSignatureOutputs(signature, &outputs) ||
@@ -302,23 +358,24 @@ static bool prepare(struct inference *inference, void *model, const struct facts
     inference->input_handles = need(inputs * sizeof(void *));
     inference->output_handles = need(outputs * sizeof(void *));
     for (; inference->input_count < inputs; inference->input_count++)
-        if (!make_buffer(inference, signature, facts, true, inference->input_count, error))
-            return false;
-    for (; inference->output_count < outputs; inference->output_count++)
-        if (!make_buffer(inference, signature, facts, false, inference->output_count, error))
+        if (!make_buffer(inference, signature, facts, true, inference->input_count, &room, error))
             return false;
     for (size_t i = 0; i < inputs; i++)
-        fill_zero(&facts->inputs.items[i], &inference->inputs[i]);
+        if (facts->inputs.items[i].quantized) /* new memory is zero */
+            fill_zero(&facts->inputs.items[i], &inference->inputs[i]);
     /* Allocated before the first run, LiteRT takes no memory of ours for an output whose size only a run can tell;
      * otherwise it could write a result of any size into the memory that was made for the size known before. */
-    if (!read_layouts(inference, facts, error))
+    if (!read_layouts(inference, facts, true, error))
         return false;
+    for (; inference->output_count < outputs; inference->output_count++)
+        if (!make_buffer(inference, signature, facts, false, inference->output_count, &room, error))
+            return false;
     if (facts->stateful)
         return true;
-    if (!inference_run(inference, error) || !read_layouts(inference, facts, error)) {
+    if (!inference_run(inference, error) || !read_layouts(inference, facts, false, error)) {
         if (!facts->shaped_by_data)
             return false;
-        text_free(error);
+        error->size = said; /* the interpreter's own words would not help */
         return refuse(error, BY_DATA);
     }
     for (size_t i = 0; i < inputs; i++)
@@ -326,10 +383,10 @@ static bool prepare(struct inference *inference, void *model, const struct facts
     return true;
 }
 
-struct inference *inference_new(void *model, void *compiled, const struct facts *facts, struct text *error) {
+struct inference *inference_new(void *model, void *compiled, const struct facts *facts, uint64_t most, struct text *error) {
     struct inference *inference = need(sizeof *inference);
     inference->compiled = compiled;
-    if (prepare(inference, model, facts, error))
+    if (prepare(inference, model, facts, most, error))
         return inference;
     inference->input_count += inference->inputs && inference->input_count < facts->inputs.count;
     inference->output_count += inference->outputs && inference->output_count < facts->outputs.count;

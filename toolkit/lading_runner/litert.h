@@ -37,9 +37,12 @@ void *litert_model(const unsigned char *data, size_t size, struct text *error);
 /* An interpreter for it. NOT_BUILT: the model cannot be read after all; NOT_PREPARED: it can, but not be run. */
 enum compiled litert_compile(void *model, void **compiled, struct text *error);
 
-/* Allocate, zero the inputs and warm up. The compiled model belongs to the result, or is gone when that is NULL.
- * A model that keeps something between runs is not run before the guest does. */
-struct inference *inference_new(void *model, void *compiled, const struct facts *facts, struct text *error);
+/* Whether a model's inputs, by its file, have no more bytes together; false and an error when they have. */
+bool litert_takes(const struct facts *facts, uint64_t most, struct text *error);
+/* Allocate, zero the inputs and warm up. Inputs and outputs may have so many bytes together. The compiled model belongs
+ * to the result, or is gone when that is NULL. A model that keeps something between runs is not run before the guest
+ * does. */
+struct inference *inference_new(void *model, void *compiled, const struct facts *facts, uint64_t most, struct text *error);
 void inference_free(struct inference *inference);
 /* False and an error when the interpreter says no. */
 bool inference_run(struct inference *inference, struct text *error);

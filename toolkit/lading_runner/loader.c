@@ -42,6 +42,7 @@ static void hide_form(struct reader *r, int64_t tensor, struct facts *facts) {
 
 const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts) {
     struct vector graphs = tables(r, root, MODEL_GRAPHS), buffers = vector(r, root, MODEL_BUFFERS, 4);
+    const char *late = NULL;
     for (int64_t g = 0; g < graphs.count; g++) {
         int64_t graph = table_in(r, graphs, g);
         struct vector all = tables(r, graph, GRAPH_TENSORS), operators = tables(r, graph, GRAPH_OPERATORS);
@@ -59,7 +60,7 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
             int64_t operator = table_in(r, operators, i);
             if (!all_within(r, operator, OPERATOR_INPUTS, -1, all.count) ||
                 !all_within(r, operator, OPERATOR_OUTPUTS, 0, all.count))
-                return "an operator has a tensor that is not there";
+                late = "an operator has a tensor that is not there";
             struct vector mutating = vector(r, operator, OPERATOR_MUTATING, 1);
             struct vector intermediates = vector(r, operator, OPERATOR_INTERMEDIATES, 4);
             if (mutating.count)
@@ -105,5 +106,8 @@ const char *look_for_loader(struct reader *r, int64_t root, struct facts *facts)
             return "a buffer lies outside the file";
         vector(r, buffer, 0, 1);
     }
-    return facts->hidden_count == MOST_HIDDEN ? "too many variables, or tensors of unusual form" : NULL;
+    if (facts->hidden_count == MOST_HIDDEN)
+        return "too many variables, or tensors of unusual form";
+    facts->unsafe_late = late;
+    return late;
 }

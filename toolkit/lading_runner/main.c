@@ -120,8 +120,14 @@ static const char *runtime(const struct spec *spec, const struct profile *profil
 static const char *load_engines(const struct spec *spec, const struct profile *profile, const struct engines *engines) {
     const char *why = *spec->module ? wasmtime_load(engines->wasmtime, engines->wasmtime_version) : NULL;
     if (!why && profile->backend)
-        why = litert_expect(engines->litert, engines->litert_version, spec->threads);
+        why = litert_expect(engines->litert, engines->litert_version, (int)spec->threads);
     return why;
+}
+
+static _Noreturn void too_many(int64_t threads) {
+    struct text why = {0};
+    text_say(&why, "the run asks for %lld interpreter threads: 1 to %d can be had, 0 is all cores", (long long)threads, MOST_THREADS);
+    run_ends("failed", 125, "too-many-threads", why.data, "ask for fewer (--threads, or threads in lading.toml)");
 }
 
 static _Noreturn void run(const struct options *options) {
@@ -137,6 +143,8 @@ static _Noreturn void run(const struct options *options) {
     const char *why = spec_read(&spec, options->spec);
     if (why)
         run_ends("failed", 125, "host-failed", why, "report this");
+    if (spec.threads < 1 || spec.threads > MOST_THREADS)
+        too_many(spec.threads);
     if (!spec.no_backend && !is(spec.backend, "litert"))
         run_ends("failed", 125, "no-backend", "the native runner has LiteRT only", "run with the Python host");
     why = profile_read(&profile, spec.personality, spec.no_backend);
@@ -146,7 +154,7 @@ static _Noreturn void run(const struct options *options) {
     if (why)
         run_ends("failed", 125, "no-engine", why, ENGINES_REMEDY);
     models_begin(spec.models, spec.model_bytes, spec.memory_bytes, profile.backend);
-    limit_memory(spec.memory_bytes, spec.threads);
+    limit_memory(spec.memory_bytes, (int)spec.threads);
     if (spec.golden && spec.golden->first)
         golden_compare(spec.golden, spec.model_bytes);
     if (!*spec.module)

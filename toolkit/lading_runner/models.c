@@ -13,6 +13,9 @@
 
 enum { ALIGNMENT = 64 };
 
+/* What inputs and outputs of one context may take in a run without a limit of its memory. */
+static const uint64_t MOST_TENSOR_BYTES = 1 << 30;
+
 struct named {
     struct slice name;
     struct held *held;
@@ -134,6 +137,10 @@ static void show(struct held *held, const unsigned char *saved) {
 
 static bool load(struct held *held, struct text *error) {
     const struct facts *facts = &held->facts;
+    if (facts->unsafe && facts->unsafe_late) {
+        held->unprepared = copied(slice_of(facts->unsafe));
+        return true;
+    }
     if (facts->unsafe) {
         text_say(error, "%s", facts->unsafe);
         return false;
@@ -280,13 +287,17 @@ bool models_live(struct held *held, struct live *into, struct text *error) {
         live_free(into);
         return false;
     }
-    void *compiled = held->spare;
-    held->spare = NULL;
-    bool compiles = compiled || (!held->unprepared && litert_compile(held->model, &compiled, error) == COMPILED);
-    if (held->unprepared)
-        text_say(error, "%s", held->unprepared);
-    if (compiles)
-        into->inference = inference_new(held->model, compiled, facts, error);
+    uint64_t most = models.memory_bytes < 0 ? MOST_TENSOR_BYTES : (uint64_t)models.memory_bytes;
+    bool compiles = litert_takes(facts, most, error);
+    if (compiles) {
+        void *compiled = held->spare;
+        held->spare = NULL;
+        compiles = compiled || (!held->unprepared && litert_compile(held->model, &compiled, error) == COMPILED);
+        if (held->unprepared)
+            text_say(error, "%s", held->unprepared);
+        if (compiles)
+            into->inference = inference_new(held->model, compiled, facts, most, error);
+    }
     if (into->inference)
         return true;
     live_free(into);

@@ -47,11 +47,13 @@ const char *spec_read(struct spec *spec, int fd) {
         .graphs = json_integer(limits, "graphs", DEFAULT_HANDLES),
         .contexts = json_integer(limits, "contexts", DEFAULT_HANDLES),
         .model_bytes = json_integer(limits, "model_bytes", DEFAULT_MODEL_BYTES),
-        .threads = (int)json_integer(root, "threads", 1),
+        .threads = json_integer(root, "threads", 1),
         .backend = json_text(root, "backend", "litert"),
     };
     spec->no_backend = is(spec->backend, "none");
-    if (spec->threads <= 0)
-        spec->threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (!spec->threads) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        spec->threads = cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : cores;
+    }
     return NULL;
 }

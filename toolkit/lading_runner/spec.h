@@ -17,10 +17,12 @@ struct spec {
     int64_t time_ns;      /* -1: no limit */
     int64_t memory_bytes; /* -1: no limit */
     int64_t graphs, contexts, model_bytes;
-    int threads;
+    int64_t threads; /* 1 to MOST_THREADS, or what nobody can have */
     bool no_backend;
     struct slice backend;
 };
+
+enum { MOST_THREADS = 1024 };
 
 #define ENGINES_REMEDY "install wasmtime and ai-edge-litert again, or run with the Python host"
 

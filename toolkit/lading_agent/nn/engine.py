@@ -18,6 +18,9 @@ BACKENDS: Mapping[str, Tuple[str, str]] = {
 }
 """Module that has ``Interpreter``, and the distribution that brings it."""
 
+MOST_TENSOR_BYTES = 1 << 30
+"""What inputs and outputs of one context may take in a run without a limit of its memory."""
+
 
 class EngineMissing(RuntimeError):
     """The backend is not installed, or cannot be imported here."""
@@ -42,7 +45,7 @@ class Engine:
         """
         module, distribution = BACKENDS[backend]
         try:
-            self._make = importlib.import_module(module).Interpreter
+            self._make = _any_names(importlib.import_module(module).Interpreter)
             self.version = f"{distribution} {importlib.metadata.version(distribution)}"
         except (ImportError, importlib.metadata.PackageNotFoundError) as error:
             raise EngineMissing(f"the TFLite backend {backend!r} is not installed here: {error}") from error
@@ -62,37 +65,86 @@ class Engine:
             raise Refused(first_line(error)) from error
 
 
+def _any_names(interpreter: Any) -> Any:
+    """The same interpreter for models with names that are not UTF-8: it is asked for none of them."""
+
+    class AnyNames(interpreter):  # type: ignore[misc]
+        def get_signature_list(self) -> Any:
+            try:
+                return super().get_signature_list()
+            except UnicodeDecodeError:
+                return {}
+
+        # Nothing may keep a reference to what it wraps: it runs no more then.
+        def input_indices(self) -> List[int]:
+            return [int(i) for i in self._interpreter.InputIndices()]
+
+        def output_indices(self) -> List[int]:
+            return [int(i) for i in self._interpreter.OutputIndices()]
+
+    return AnyNames
+
+
 def first_line(error: BaseException) -> str:
     """An interpreter's message, short enough for a log."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
+def check_inputs(facts: ModelFacts, most_bytes: int) -> int:
+    """Whether a model's inputs, by its file, have no more bytes together; answers what is left for outputs.
+
+    Raises:
+        Refused: they have; nobody has reserved memory for them yet.
+    """
+    left = most_bytes
+    for tensor in facts.inputs:
+        left = _less(left, tensor.nbytes, most_bytes, f"input '{tensor.name}' is {tensor.describe()}")
+    return left
+
+
+def _less(left: int, nbytes: int, most_bytes: int, what: str) -> int:
+    if nbytes > left:
+        raise Refused(f"{what}: inputs and outputs may have {most_bytes} bytes together")
+    return left - nbytes
+
+
 class Inference:
     """An interpreter with its tensors allocated: what stands behind an execution context."""
 
-    def __init__(self, interpreter: Any, facts: ModelFacts) -> None:
+    def __init__(self, interpreter: Any, facts: ModelFacts, most_bytes: int = MOST_TENSOR_BYTES) -> None:
         """Allocate, zero the inputs and warm up.
 
         A model that keeps something between runs is not run before the guest does.
 
+        Args:
+            interpreter: the model's own.
+            facts: the model's.
+            most_bytes: what inputs and outputs may have together.
+
         Raises:
-            Refused: the interpreter cannot prepare the model, or sees other tensors than ``facts``.
+            Refused: the interpreter cannot prepare the model, or sees other or larger tensors than ``facts``.
         """
         self.interpreter = interpreter
         self.facts = facts
         self.run = interpreter.invoke
+        left = check_inputs(facts, most_bytes)
         try:
             interpreter.allocate_tensors()
-            self.inputs: List[TensorView] = [interpreter.tensor(d["index"]) for d in interpreter.get_input_details()]
-            self.outputs: List[TensorView] = [interpreter.tensor(d["index"]) for d in interpreter.get_output_details()]
+            self.inputs: List[TensorView] = [interpreter.tensor(i) for i in interpreter.input_indices()]
+            self.outputs: List[TensorView] = [interpreter.tensor(i) for i in interpreter.output_indices()]
             self._compare()
+            for index, known in enumerate(facts.outputs):
+                what = f"output '{known.name}' is {known.describe()}"
+                left = _less(left, self.output_bytes(index), most_bytes, what)
             for tensor, known in zip(self.inputs, facts.inputs):
                 fill_zero(known, tensor)
             if not facts.stateful:
                 interpreter.invoke()
                 for tensor, known in zip(self.inputs, facts.inputs):
                     fill_zero(known, tensor)
+        except Refused:
+            raise
         except (ValueError, RuntimeError, TypeError) as error:
             raise Refused(first_line(error)) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.nn.ends import End, RunEnds
-from lading_agent.nn.engine import Engine, Inference, Refused, state_pairs
+from lading_agent.nn.engine import MOST_TENSOR_BYTES, Engine, Inference, Refused, check_inputs, state_pairs
 from lading_agent.nn.facts import ModelFacts, read_model, read_unverified
 from lading_agent.nn.state import ContextState, GraphState
 
@@ -170,12 +170,14 @@ class Models:
         if facts.error:
             raise Refused(facts.error)
         pairs = state_pairs(facts, held.spec.state if held.spec is not None else {})
-        interpreter, held.spare = held.spare, None
+        most_bytes = MOST_TENSOR_BYTES if self._memory_bytes is None else self._memory_bytes
         try:
+            check_inputs(facts, most_bytes)
+            interpreter, held.spare = held.spare, None
             if interpreter is None:
                 assert self._engine is not None
                 interpreter = self._engine.open(path=held.path, content=held.content)
-            return Live(held, Inference(interpreter, facts), pairs)
+            return Live(held, Inference(interpreter, facts, most_bytes), pairs)
         except Refused as error:
             limit = self._memory_bytes
             if limit is None:

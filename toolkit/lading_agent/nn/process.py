@@ -20,7 +20,7 @@ from typing import NoReturn, Optional, Sequence
 from lading_agent.nn.ends import End, RunEnds
 from lading_agent.nn.reporting import InterpreterLog, Phase, Report
 from lading_agent.runs.orphan import die_with_parent
-from lading_agent.runs.spec import MIB, RunSpec
+from lading_agent.runs.spec import MIB, MOST_THREADS, RunSpec
 
 STACK_ALLOWANCE = 10 * MIB
 """Data that each thread of engine or interpreter may take for its stack and allocator, beside the run's own memory."""
@@ -64,6 +64,14 @@ def run(spec: RunSpec, report: Report, phase: Phase, log: InterpreterLog) -> End
     from lading_agent.nn.personality import Personality
     from lading_agent.nn.places import Places
 
+    if not 0 <= spec.threads <= MOST_THREADS:
+        return End(
+            "failed",
+            125,
+            "too-many-threads",
+            f"the run asks for {spec.threads} interpreter threads: 1 to {MOST_THREADS} can be had, 0 is all cores",
+            "ask for fewer (--threads, or threads in lading.toml)",
+        )
     try:
         personality = Personality.from_json(spec.personality, backend=spec.backend)
     except ValueError as error:

@@ -106,5 +106,9 @@ def get(how: str, facts: TensorFacts, tensor: TensorView, memory: GuestMemory, a
 
 def fill_zero(facts: TensorFacts, tensor: TensorView) -> None:
     """Real zeros: a quantized tensor gets its zero point."""
+    import numpy as np
+
     view = tensor()
-    view.fill(facts.zero_point if facts.quantized else 0)
+    zero = facts.zero_point if facts.quantized else 0
+    # A damaged model's zero point may be any number: its low bits count.
+    view.fill(np.array(zero, np.int64).astype(view.dtype) if zero else 0)

@@ -17,6 +17,9 @@ SPEC_SCHEMA = 1
 
 MIB = 1024 * 1024
 
+MOST_THREADS = 1024
+"""A run that asks for more interpreter threads is refused (kind ``too-many-threads``)."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -98,7 +101,7 @@ class RunSpec:
     models: Tuple[ModelSpec, ...] = ()
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
-    """Interpreter threads; 0 means all cores."""
+    """Interpreter threads, at most :data:`MOST_THREADS`; 0 means all cores."""
     backend: str = "litert"
     """``litert``, ``tflite-runtime`` or ``none`` (a host without any backend)."""
     golden: Tuple[GoldenSpec, ...] = ()
