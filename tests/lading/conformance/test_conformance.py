@@ -80,7 +80,7 @@ def test_a_profile_without_guests_is_refused() -> None:
 def test_junit_has_every_item(tmp_path: Path) -> None:
     profile = HOSTS["lading-litert"]
     result = conform(Misbehaving(profile.resolved(), lambda _c, e: 9 if e == 8 else e), profile, "f\x00<y>")
-    root = ET.fromstring(junit(result))
+    (root,) = ET.fromstring(junit(result))
     assert int(root.attrib["tests"]) == len(result.verdicts) == len(root.findall("testcase"))
     assert int(root.attrib["failures"]) == len(root.findall("testcase/failure")) > 0
     assert root.find("testcase/failure") is not None

@@ -67,30 +67,23 @@ class Report:
 
     def to_junit(self) -> str:
         """A JUnit XML document: one test case a verdict; ``unknown`` is skipped, ``fails`` a failure."""
-        from xml.etree import ElementTree as ET
+        from lading.junit import Case, State, document
 
-        suite = ET.Element(
-            "testsuite",
-            name=_clean(f"lading check {self.trace.subject}"),
-            tests=str(len(self.verdicts)),
-            failures=str(sum(v.verdict == "fails" for v in self.verdicts)),
-            errors="0",
-            skipped=str(sum(v.verdict == "unknown" for v in self.verdicts)),
-        )
-        for v in self.verdicts:
-            name = v.profile if v.target is None else f"{v.target} / {v.profile}"
-            case = ET.SubElement(suite, "testcase", classname=_clean(self.trace.subject), name=_clean(name), time="0")
-            if v.verdict == "fails":
-                said = ET.SubElement(case, "failure", message=_clean(v.sentence()), type=v.answer or "fails")
-                said.text = _clean(f"{v.sentence()}\nremedy: {v.remedy}\nknown by: {v.known_by}")
-            elif v.verdict == "unknown":
-                ET.SubElement(case, "skipped", message=_clean(v.sentence()))
-            if v.warnings:
-                ET.SubElement(case, "system-out").text = _clean("\n".join(v.warnings))
-        root = ET.Element("testsuites")
-        root.append(suite)
-        ET.indent(root)
-        return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+        states: dict[str, State] = {"ok": "passed", "fails": "failed", "unknown": "skipped"}
+        cases = [
+            Case(
+                group=self.trace.subject,
+                name=v.profile if v.target is None else f"{v.target} / {v.profile}",
+                state=states[v.verdict],
+                why="" if v.verdict == "ok" else v.sentence(),
+                text=f"{v.sentence()}\nremedy: {v.remedy}\nknown by: {v.known_by}" if v.verdict == "fails" else "",
+                kind=v.answer or v.verdict,
+                output="\n".join(v.warnings),
+                time_s=0.0,
+            )
+            for v in self.verdicts
+        ]
+        return document(f"lading check {self.trace.subject}", cases)
 
 
 def _one(names: Any, name: str, ids: Sequence[str]) -> str:
@@ -103,8 +96,3 @@ def _one(names: Any, name: str, ids: Sequence[str]) -> str:
             f"--require {name!r} is not among the profiles that are checked: {', '.join(ids)}",
             remedy="name one of them, or add it with --on",
         ) from None
-
-
-def _clean(text: str) -> str:
-    """Text that XML can hold."""
-    return "".join(c if c in "\t\n\r" or (c.isprintable() and ord(c) < 0x110000) else "?" for c in text)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lading.cli.answer import Answer
+from lading.cli.guest_options import place_for
 from lading.cli.guest_output import GuestOutput
 from lading.cli.progress import Bars
 from lading.cli.push_answer import push_document, say_push
 from lading.cli.run_answer import run_document, say_end, say_figures
 from lading.cli.screen import Screen
+from lading.client.events import Output
 from lading.deploy import Deployed, DeployOptions, Watcher, deploy_many, prepare
 from lading.units import format_size
 
@@ -22,20 +24,32 @@ if TYPE_CHECKING:
 
 
 def bring(
-    project: Path, devices: Sequence[str], options: DeployOptions, *, tensors: bool = False, as_json: bool = False
+    project: Path,
+    devices: Sequence[str],
+    options: DeployOptions,
+    *,
+    tensors: bool = False,
+    junit: Path | None = None,
+    as_json: bool = False,
 ) -> Answer:
     """Bring a project or bundle onto devices, and run it there if the options say so."""
     from lading.devices import resolve_many
     from lading.devices.registry import FILE_NAME
 
     screen = Screen(as_json=as_json)
+    place_for(junit, "--junit")
     found = resolve_many(devices, project if (project / FILE_NAME).is_file() else None)
     many = len(found) > 1
     with Bars(screen) as bars:
-        bundle = prepare(project, progress=bars.update)
+        bundle = prepare(project, progress=bars.update, skipped=screen.skipped)
         watcher = _Shown(screen, bars, many=many, tensors=tensors)
         results = deploy_many(bundle, found, options, watcher)
     watcher.close()
+    if junit is not None:
+        from lading.deploy_junit import junit as to_junit
+
+        heard = {device: data.decode("utf-8", "replace") for device, data in watcher.heard.items()}
+        junit.write_text(to_junit(results, heard), encoding="utf-8")
     document: dict[str, Any] = {
         "bundle": str(bundle),
         "devices": [_document(result, watcher) for result in results],
@@ -52,6 +66,9 @@ def bring(
     )
 
 
+_HEARD: Final = 64 * 1024
+
+
 class _Shown(Watcher):
     """Shows stages, bars and guest output as they come."""
 
@@ -59,6 +76,8 @@ class _Shown(Watcher):
         self._screen, self._bars, self._many, self._tensors = screen, bars, many, tensors
         self._outputs: dict[str, GuestOutput] = {}
         self._told: dict[str, str] = {}
+        self.heard: dict[str, bytearray] = {}
+        """The beginning of what apps wrote, by device."""
 
     def output(self, device: str) -> GuestOutput:
         """The output of one device's run."""
@@ -86,6 +105,9 @@ class _Shown(Watcher):
         self._bars.update(device, done, total)
 
     def event(self, device: str, event: Any) -> None:
+        if isinstance(event, Output):
+            kept = self.heard.setdefault(device, bytearray())
+            kept += event.data[: _HEARD - len(kept)]
         self.output(device).take(event)
 
     def close(self) -> None:
@@ -100,6 +122,7 @@ def _document(result: Deployed, watcher: _Shown) -> dict[str, Any]:
         "ok": result.ok,
         "checked": result.checked,
         "check": result.verdict.to_json() if result.verdict else None,
+        "variant": result.choice.to_json() if result.choice else None,
         "push": push_document(result.push) if result.push else None,
         "run": run_document(result.run, watcher.output(result.device)) if result.run else None,
         "error": result.error.to_json() if result.error else None,

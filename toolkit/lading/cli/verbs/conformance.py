@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lading.cli.answer import Answer, verb
+from lading.cli.guest_options import place_for
 from lading.cli.options import Json
 from lading.cli.screen import Screen
 from lading.cli.verbs.probe import Dots, Unsafe
@@ -60,6 +61,7 @@ def conformance(
     from lading import profiles
 
     screen = Screen(as_json=as_json)
+    place_for(junit, "--junit")
     if device is not None and command is not None:
         raise UsageError("a device and --command are two things to judge", remedy="give one of them")
     if device is None and command is None and personality is None:
