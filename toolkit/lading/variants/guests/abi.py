@@ -141,8 +141,12 @@ def _enum(numbers: Mapping[str, int], table: ProfileCodes) -> Enum:
 
 
 def _refusal(profile: FirmwareProfile, function: str) -> str:
-    """What a function gives that always fails; empty for others."""
-    return next((str(s["fail"]) for s in profile.functions[function] if s["step"] == "refuse"), "")
+    """What a function gives that always fails, or whose handles are never good for anything; empty for others."""
+    steps = profile.functions[function]
+    claims = [s for s in steps if s["step"] == "claim-graph"]
+    if claims and not claims[-1].get("usable", True) and not any(s["step"] == "accept-graph" for s in steps):
+        return "useless"
+    return next((str(s["fail"]) for s in steps if s["step"] == "refuse"), "")
 
 
 def _fails(step: Mapping[str, Any], otherwise: str) -> str:
@@ -199,6 +203,9 @@ class Plan:
     uncalled: frozenset[str] = frozenset()
     """Functions that the guest imports and, as far as is known, never calls: where the host lacks one, and nothing
     stands in for it, a call of it fails instead of keeping the guest from being rewritten."""
+    models: Mapping[str, bytes] = field(default_factory=dict)
+    """Models that become part of the guest, by the name that it loads them by: for a host that lacks ``load_by_name``,
+    or whose handles from it are useless. Other hosts load by name, and nothing is embedded."""
     encodings: Mapping[str, str] = field(default_factory=dict)
     """Encodings by name that become others, such as ``autodetect`` for a host that does not."""
     targets: Mapping[str, str] = field(default_factory=dict)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lading.errors import NotAdaptable
 from lading.variants.guests.assemble import signed
-from lading.variants.guests.calls import Calls
+from lading.variants.guests.calls import BY_NAME, Calls
 from lading.variants.guests.editor import Editor
 from lading.variants.guests.helpers import PAGE, SHARED, grow
+from lading.variants.guests.room import lay_out
 from lading.variants.guests.tensors import checked, converter
 from lading.variants.guests.validate import validate
 from lading.wasm.module import NN_MODULES, FuncType
@@ -18,6 +19,8 @@ from lading.wasm.types import MOST_PAGES_32
 from lading_agent.nn.decode import PARAMETERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lading.variants.guests.abi import Abi, Plan
     from lading.variants.guests.assemble import Function
     from lading.variants.guests.editor import Place
@@ -76,20 +79,20 @@ class _Adaptation:
         self.editor = editor
         self.plan = plan
         self.conversions = [checked(c) for c in plan.tensors]
-        self.pages = -(-max((c.scratch_bytes for c in self.conversions), default=0) // PAGE)
-        self.calls = Calls(plan, self.pages)
+        self.room = lay_out(self.conversions, _embedded(editor, plan))
+        self.calls = Calls(plan, self.room)
 
     def changes(self) -> list[Change]:
         """Tell the editor everything, and say what that was."""
         entries = _nn_imports(self.editor, self.plan.guest)
         if not entries:
             return []
-        _check_memory(self.editor.module, self.pages)
+        _check_memory(self.editor.module, self.room.pages)
         found: list[Change] = []
         for at, entry in entries:
             found += self._function(at, entry)
-        if found and self.conversions:
-            found += self._data()
+        if found and self.room.pages:
+            found += self._own_pages()
         return found
 
     def _function(self, at: int, entry: ImportEntry) -> list[Change]:
@@ -135,9 +138,12 @@ class _Adaptation:
             params = ("i32",) * len(PARAMETERS[host.layout][name])
             self.editor.import_function(key, host.module, name, params, ("i32",))
 
-    def _data(self) -> list[Change]:
-        """Pages for converted data at memory's end, of which the guest's own code does not know."""
-        pages, editor = self.pages, self.editor
+    def _own_pages(self) -> list[Change]:
+        """Pages at memory's end, of which the guest's own code does not know."""
+        pages, editor = self.room.pages, self.editor
+        first = editor.module.memories[0].minimum * PAGE
+        for at, content in self.room.segments:
+            editor.add_data(first + at, content)
         editor.add_pages(pages)
         helper = grow(pages)
         editor.add(helper)
@@ -151,7 +157,16 @@ class _Adaptation:
             Change(f"{c.direction} {c.index}", f"{c.guest} of the guest, {c.host} of the host")
             for c in self.conversions
         ]
-        return [*told, Change("memory", f"{pages * PAGE // 1024} KiB more, for converted data")]
+        told += [Change(f"model '{name}'", f"embedded, {size} bytes") for name, (_, size) in self.room.models.items()]
+        return [*told, Change("memory", f"{pages * PAGE // 1024} KiB more, which the guest does not see")]
+
+
+def _embedded(editor: Editor, plan: Plan) -> Mapping[str, bytes]:
+    """The models that have to be part of the guest."""
+    named = {e.name for e in editor.imports if e.module == plan.guest.module} & BY_NAME
+    if not named or "load_by_name" in plan.host.functions - plan.host.refused:
+        return {}
+    return plan.models
 
 
 def _nn_imports(editor: Editor, guest: Abi) -> list[tuple[int, ImportEntry]]:
@@ -194,11 +209,11 @@ def _check_memory(module: Module, pages: int) -> None:
         return
     if any(i.kind == "memory" for i in module.imports):
         raise NotAdaptable(
-            "the guest imports its memory, which gives no room for converted tensor data",
+            "the guest imports its memory, which gives the adapter no room of its own in it",
             remedy="build it with a memory of its own, as compilers for WASI do",
         )
     if memory.minimum + pages > MOST_PAGES_32:
         raise NotAdaptable(
-            f"the guest's memory has {memory.minimum * PAGE // 2**20} MiB, which leaves no room for converted data",
+            f"the guest's memory has {memory.minimum * PAGE // 2**20} MiB, which leaves no room for the adapter's own",
             remedy="link it with a smaller first memory (--initial-memory)",
         )

@@ -14,13 +14,14 @@ from lading.errors import NotAdaptable
 from lading.variants.guests import numbers
 from lading.variants.guests.abi import TYPE_NAME, WIDTH
 from lading.variants.guests.assemble import Function
-from lading.variants.guests.helpers import scratch
+from lading.variants.guests.helpers import place_of
 from lading_agent.nn.decode import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lading.variants.guests.abi import Conversion, Plan
+    from lading.variants.guests.room import Room
 
 WITX: Final = "witx"
 
@@ -36,15 +37,19 @@ _STAND_INS: Final[Mapping[str, str]] = {
 """Which function does what a host lacks; a configuration means nothing to TFLite."""
 
 
+BY_NAME: Final = frozenset(_STAND_INS)
+
+
 class Calls:
     """Writes adapters for one plan."""
 
-    def __init__(self, plan: Plan, scratch_pages: int) -> None:
+    def __init__(self, plan: Plan, room: Room) -> None:
         self.plan = plan
+        self.room = room
         self.guest = plan.guest
         self.host = plan.host
         self.errno = "" if numbers.same_errno(plan.host, plan.guest) else "call adapter.errno"
-        self.scratch = scratch(scratch_pages)
+        self.scratch = place_of(room.pages, room.data)
         self.notes: list[str] = []
 
     def helper(self, name: str) -> Function | None:
@@ -79,6 +84,8 @@ class Calls:
         if function in _DONE and self._idle(function):
             self.notes.append(f"{function} does nothing: {self.host.name} keeps what is let go")
             return "i32.const 0"
+        if function in BY_NAME and self.room.models:
+            return self._embedded()
         if function not in self.host.functions:
             return self._missing(function)
         if function == "load":
@@ -126,6 +133,30 @@ class Calls:
         return "unreachable" if name == "trap" else f"i32.const {numbers.errno(self.guest, name)} return"
 
     # load
+
+    def _embedded(self) -> str:
+        """Load a model that is part of the guest, by its name."""
+        host, room = self.host, self.room
+        self.notes.append("loads models that are part of the guest")
+        parts = []
+        for name, (at, size) in room.models.items():
+            text = name.encode()
+            same = "".join(
+                f" local.get name i32.load8_u {i} i32.const {byte} i32.eq i32.and" for i, byte in enumerate(text)
+            )
+            first = f"{room.record} i32.const 1" if host.layout == WITX else f"{room.array}"
+            parts.append(f"""local.get name-length i32.const {len(text)} i32.eq if
+                i32.const 1 {same} if
+                  {room.record} {place_of(room.pages, at)} i32.store 0
+                  {room.record} i32.const {size} i32.store 4
+                  {room.array} {room.record} i32.store 0 {room.array} i32.const 1 i32.store 4
+                  {first} i32.const {host.encodings.numbers["tensorflowlite"]}
+                  i32.const {host.targets.numbers["cpu"]} local.get graph-out call host.load {self.errno} return
+                end
+              end""")
+        inside = f"""local.get name local.get name-length call adapter.inside i32.eqz if
+            {self._fail(self.guest.bad_pointer)} end"""
+        return f"""{inside} {" ".join(parts)} i32.const {numbers.errno(self.guest, "not_found")}"""
 
     def _load(self) -> str | None:
         plan, guest, host = self.plan, self.guest, self.host

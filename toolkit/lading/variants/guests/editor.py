@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from lading.errors import ModuleError, NotAdaptable
 from lading.variants.guests import custom
-from lading.variants.guests.assemble import Function, assemble, sized, type_entry, unsigned, vector
+from lading.variants.guests.assemble import Function, assemble, signed, sized, type_entry, unsigned, vector
 from lading.variants.guests.sections import (
     CODE,
     CUSTOM,
+    DATA,
+    DATA_COUNT,
     ELEMENT,
     EXPORT,
     FUNCTION,
@@ -100,6 +102,7 @@ class Editor:
         self._names = dict[str, tuple[bool, int]]()
         self._redirected = dict[int, str]()
         self._pages = 0
+        self._data: list[tuple[int, bytes]] = []
 
     # What changes.
 
@@ -127,6 +130,10 @@ class Editor:
     def add_pages(self, pages: int) -> None:
         """Make the module's own first memory larger, and its largest size as well."""
         self._pages += pages
+
+    def add_data(self, at: int, content: bytes) -> None:
+        """Let the first memory begin with these bytes at a place."""
+        self._data.append((at, content))
 
     def has(self, name: str) -> bool:
         """Whether a function of that name was added or imported."""
@@ -187,10 +194,12 @@ class Editor:
             START: work.start(self._section(START)),
             ELEMENT: work.elements(self._section(ELEMENT)),
             CODE: self._code_section(work),
+            DATA_COUNT: self._data_count(),
+            DATA: self._grown(DATA, [_segment(at, content) for at, content in self._data]),
         }
         out = [HEADER]
         sections = list(self.sections)
-        for number in (TYPE, IMPORT, FUNCTION, CODE):
+        for number in (TYPE, IMPORT, FUNCTION, CODE, DATA):
             if rewritten[number] is not None and self._section(number) is None:
                 sections.insert(place(sections, number), Section(number, 0, 0))
         for found in sections:
@@ -232,6 +241,12 @@ class Editor:
             out += unsigned(min(limits.maximum + self._pages, MOST_PAGES_32))
         return out + self.data[c.at : c.end]
 
+    def _data_count(self) -> bytes | None:
+        found = self._section(DATA_COUNT)
+        if found is None or not self._data:
+            return None
+        return unsigned(Cursor(self.data, found.start, found.end).u32("a number") + len(self._data))
+
     def _code_section(self, work: _Rewriter) -> bytes | None:
         bodies = work.bodies(self._section(CODE))
         bodies += [sized(assemble(function, self.index)) for function, _ in self._added]
@@ -248,6 +263,11 @@ class Editor:
             return custom_section(found.name, content)
         self.dropped.append(found.name)
         return b""
+
+
+def _segment(at: int, content: bytes) -> bytes:
+    """An active data segment; the place is an i32, which has a sign."""
+    return b"\0\x41" + signed(at - (at >> 31 << 32)) + b"\x0b" + sized(content)
 
 
 class _Rewriter:

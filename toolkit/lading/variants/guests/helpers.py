@@ -89,15 +89,16 @@ What lies there is kept and put back by whoever asked: the host, which alone run
 SHARED: Final[Mapping[str, Function]] = {f.name: f for f in (INSIDE, COUNT, FLOATS, ROOM)}
 
 
-def scratch(pages: int) -> str:
-    """Code for the place of the adapter's own pages: the last ones of memory, wherever that ends."""
-    return f"memory.size i32.const {pages} i32.sub i32.const 16 i32.shl"
+def place_of(pages: int, offset: int = 0) -> str:
+    """Code for a place in the adapter's own pages: the last ones of memory, wherever that ends."""
+    behind = f" i32.const {offset} i32.add" if offset else ""
+    return f"memory.size i32.const {pages} i32.sub i32.const 16 i32.shl{behind}"
 
 
 def grow(pages: int) -> Function:
     """``memory.grow`` for a guest that does not know of the adapter's own pages at memory's end.
 
-    They move to the new end. Nothing in them outlives a call; where they were, the guest finds zeros as it expects.
+    They move to the new end, with what is in them, the last bytes first; the guest finds zeros where they were.
     """
     return Function(
         "adapter.grow",
@@ -105,11 +106,12 @@ def grow(pages: int) -> Function:
         ("i32",),
         f"""local.get more memory.grow local.tee before i32.const -1 i32.eq if i32.const -1 return end
             local.get more if
-              local.get before i32.const {pages} i32.sub i32.const 16 i32.shl local.set at
+              local.get before i32.const 16 i32.shl local.set at
               i32.const {pages * PAGE // 8} local.set left
               loop
+                local.get at i32.const 8 i32.sub local.tee at
+                local.get more i32.const 16 i32.shl i32.add local.get at i64.load 0 i64.store 0
                 local.get at i64.const 0 i64.store 0
-                local.get at i32.const 8 i32.add local.set at
                 local.get left i32.const 1 i32.sub local.tee left br_if 0
               end
             end
