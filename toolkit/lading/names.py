@@ -1,7 +1,7 @@
 """The one lookup of names that targets, firmware profiles and devices share.
 
-An exact name wins, then a unique prefix, whatever its case. ``target:``, ``profile:`` and ``device:`` in front of a
-name say which kind is meant when several kinds know it.
+An exact name wins, then a unique prefix, whatever its case. ``target:``, ``profile:``, ``device:`` and ``board:`` in
+front of a name say which kind is meant when several kinds know it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,23 @@ from lading.errors import NameNotFound, NameNotUnique
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Kind = Literal["target", "profile", "device"]
+Kind = Literal["target", "profile", "device", "board"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 _MOST_SHOWN = 8
 _LONGEST_SHOWN = 80
-_PLURAL: Final[Mapping[str, str]] = {"target": "targets", "profile": "firmware profiles", "device": "devices"}
-_SINGULAR: Final[Mapping[str, str]] = {"target": "target", "profile": "firmware profile", "device": "device"}
+_PLURAL: Final[Mapping[str, str]] = {
+    "target": "targets",
+    "profile": "firmware profiles",
+    "device": "devices",
+    "board": "boards",
+}
+_SINGULAR: Final[Mapping[str, str]] = {
+    "target": "target",
+    "profile": "firmware profile",
+    "device": "device",
+    "board": "board",
+}
 
 
 class Name(NamedTuple):

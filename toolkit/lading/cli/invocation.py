@@ -12,7 +12,7 @@ TRACE_VERBS: Final = ("trace", "check")
 """They run a guest as well, and give it what follows ``--``; their exit status is their own."""
 
 
-LISTED: Final = ("targets", "profiles", "engines", "device")
+LISTED: Final = ("targets", "profiles", "engines", "device", "board")
 """Called without a verb of their own they list what there is."""
 
 

@@ -16,6 +16,7 @@ from lading.cli.help import Verb
 from lading.cli.invocation import INVOCATION, completed, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
+    board,
     check,
     confirm,
     conformance,
@@ -101,6 +102,15 @@ DEVICES.command("remove", cls=Verb, epilog=device.REMOVE_EPILOG)(device.remove)
 DEVICES.command("rekey", cls=Verb, epilog=device.REKEY_EPILOG)(device.rekey)
 PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
 PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
+BOARDS = typer.Typer(help="Boards without hardware: an ARM Linux under QEMU, and others. Alone: the list of them.")
+BOARDS.command("build", cls=Verb, epilog=board.BUILD_EPILOG)(board.build)
+BOARDS.command("up", cls=Verb, epilog=board.UP_EPILOG)(board.up)
+BOARDS.command("down", cls=Verb, epilog=board.DOWN_EPILOG)(board.down)
+BOARDS.command("list", cls=Verb, epilog=board.LIST_EPILOG)(board.list_)
+BOARDS.command("console", cls=Verb, epilog=board.CONSOLE_EPILOG)(board.console)
+BOARDS.command("ssh", cls=Verb, epilog=board.SSH_EPILOG)(board.ssh)
+BOARDS.command("reset", cls=Verb, epilog=board.RESET_EPILOG)(board.reset)
+BOARDS.command("power-cut", cls=Verb, epilog=board.CUT_EPILOG)(board.power_cut)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
 PROFILES.command("diff", cls=Verb, epilog=profiles.DIFF_EPILOG)(profiles.diff)
 PROFILES.command("new", cls=Verb, epilog=profiles.NEW_EPILOG)(profiles.new)
@@ -135,6 +145,7 @@ APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(e
 APP.add_typer(ENGINES, name="engines", rich_help_panel=LOCAL)
 
 
+APP.add_typer(BOARDS, name="board", rich_help_panel=LOCAL)
 def _called(words: list[str]) -> int:
     try:
         return int(typer.main.get_command(APP).main(args=words, prog_name="lading", standalone_mode=False) or 0)

@@ -34,10 +34,14 @@ def connect(
         VersionMismatch: its agent and this client do not understand each other.
     """
     from lading.devices import EmulatedDevice
-    from lading.devices.address import Serial, SerialRfc2217, SerialSmp, SerialSocket, Ssh, UdpSmp
+    from lading.devices.address import Board, Serial, SerialRfc2217, SerialSmp, SerialSocket, Ssh, UdpSmp
 
     if isinstance(device, EmulatedDevice):
         return Session(_emulated(device, command))
+    if isinstance(device.address, Board):
+        from lading.boards.reach import way_to
+
+        device = way_to(device, device.address)
     if isinstance(device.address, Ssh | Serial | SerialSocket | SerialRfc2217):
         return Session(_over(open_device_host(device, _as_stage(on_stage)), device, device.address.home, on_stage))
     if isinstance(device.address, SerialSmp | UdpSmp):
@@ -58,16 +62,33 @@ def open_device_host(device: Device, said: Callable[[str], None] = lambda _text:
     Raises:
         DeviceUnreachable: the device cannot be reached, or starts no commands.
     """
-    from lading.devices.address import Serial, SerialRfc2217, SerialSocket, Ssh
+    from lading.boards.behind import BoardDevice
+    from lading.devices.address import Board, Serial, SerialRfc2217, SerialSocket, Ssh
 
+    if isinstance(device.address, Board):
+        from lading.boards.reach import way_to
+
+        device = way_to(device, device.address)
     if isinstance(device.address, Ssh):  # OpenSsh as well
         from lading.links.ssh import open_host
 
-        return open_host(device.address, label=str(device), name=device.name, host_key=device.host_key)
+        return open_host(
+            device.address,
+            label=str(device),
+            name=device.name,
+            host_key=device.host_key,
+            options=device.options if isinstance(device, BoardDevice) else None,
+        )
     if isinstance(device.address, Serial | SerialSocket | SerialRfc2217):
         from lading.links.serial import open_console
 
-        return open_console(device.address, label=str(device), project_dir=device.project_dir, said=said)
+        return open_console(
+            device.address,
+            label=str(device),
+            project_dir=device.project_dir,
+            secrets=device.secrets if isinstance(device, BoardDevice) else None,
+            said=said,
+        )
     raise DeviceUnreachable(f"{device}: {device.scheme}:// starts no commands there", remedy="use its ssh:// address")
 
 

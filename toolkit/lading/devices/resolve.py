@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from lading import datafiles, names
 from lading.devices import registry
-from lading.devices.address import Address, Emulated, SerialSmp, UdpSmp, parse
+from lading.devices.address import Address, Board, Emulated, SerialSmp, UdpSmp, parse
 from lading.errors import DataFileError, NameNotFound
 
 if TYPE_CHECKING:
@@ -133,8 +133,19 @@ def _settle(address: Address, label: str, name: str | None, relative_to: Path, b
             return _settle_emulated(address, label, relative_to, base)
         case SerialSmp() | UdpSmp():
             return Device(label, address, name, firmware=_profile(address.firmware, base))
+        case Board():
+            return _settle_board(address, label, name, base)
         case _:
             return Device(label, address, name)
+
+
+def _settle_board(address: Board, label: str, name: str | None, base: Path) -> Device:
+    from lading.boards import control
+
+    target = control.find(address.name, base).target
+    # A microcontroller is not asked for its firmware: there is nobody who could answer.
+    firmware = target.profiles[0] if target.table.kind == "microcontroller" else None
+    return Device(label, Board(target.id, address.uart), name, firmware=firmware, target=target.id)
 
 
 def _settle_emulated(address: Emulated, label: str, relative_to: Path, base: Path) -> EmulatedDevice:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lading import datafiles, names
-from lading.targets.schema import SCHEMA, TargetTable, Transport
+from lading.targets.schema import SCHEMA, DebianEmulation, TargetTable, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +82,7 @@ class Target:
             "cpu": table["cpu"],
             "memory": table["memory"],
             "storage": table["storage"],
+            "emulation": table["emulation"],
             "provenance": table["provenance"],
             "origin": self.origin,
         }
@@ -201,7 +202,15 @@ def _check_unique(table: TargetTable, where: str) -> None:
             raise datafiles.invalid(where, key, f"'{twice[0]}' is there twice", remedy="give it once")
 
 
-_RULES: Final = (_check_memory, _check_kind, _check_unique)
+def _check_emulation(table: TargetTable, where: str) -> None:
+    if not isinstance(table.emulation, DebianEmulation):
+        return
+    for key, size in (("memory.ram", table.memory.ram), ("storage.size", table.storage.size)):
+        if size is None:
+            raise datafiles.invalid(where, key, "is missing", remedy="say how much the machine of [emulation] has")
+
+
+_RULES: Final = (_check_memory, _check_kind, _check_unique, _check_emulation)
 
 
 def _snake(value: Any) -> Any:

@@ -108,6 +108,72 @@ class Accelerator(Table, frozen=True):
     note: Text | None = None
 
 
+Package = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9+.-]{0,80}$")]
+File = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._][A-Za-z0-9._/-]{0,200}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class DebianEmulation(Table, frozen=True, tag_field="kind", tag="debian"):
+    """A board that ``lading board`` runs: Debian on a machine of QEMU. Memory, cores and storage are the target's."""
+
+    qemu: Annotated[str, Meta(pattern=r"^qemu-system-[a-z0-9_]{1,40}$")]
+    """The program; it is named without a folder."""
+    machine: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,=-]{0,80}$")]
+    cpu: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,=-]{0,80}$")] | None = None
+    """None where the machine settles it."""
+    least_qemu: Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3})?$")] | None = None
+    """The first version of QEMU that has the machine."""
+    buses: Literal["mmio", "pci", "raspberry-pi"] = "mmio"
+    """How disk and network are attached."""
+    console: Word = "ttyAMA0"
+    """The UART that carries the login, as Linux calls it."""
+    boot_arguments: Text | None = None
+    """Added to the kernel's command line."""
+    device_tree: File | None = None
+    """The device tree within the kernel's package, where the machine does not make its own."""
+    architecture: Annotated[str, Meta(pattern=r"^[a-z0-9]{2,20}$")] = "arm64"
+    """As Debian calls it."""
+    suite: Word = "bookworm"
+    kernel: Package = "linux-image-cloud-arm64"
+    modules: tuple[Word, ...] = ()
+    """Kernel modules that disk and network need, without those that they need themselves."""
+    system: Literal["busybox", "systemd"] = "busybox"
+    """What process 1 is."""
+    packages: tuple[Package, ...] = ()
+    """Debian packages beyond those that every board has."""
+    suspends: bool = True
+    """Whether QEMU can save the machine whole."""
+    patience_s: Annotated[int, Meta(ge=10, le=3600)] = 180
+    """How long a boot may take on a busy machine."""
+
+
+class ProgramEmulation(Table, frozen=True, tag_field="kind", tag="program"):
+    """A board that is a program of this machine, with an SMP server on a pseudo-terminal that it names at its start."""
+
+    package: Package
+    """The package on PyPI whose source distribution holds the program."""
+    file: File
+    """The source distribution's file name."""
+    size: Size
+    sha256: Sha256
+    member: File
+    """The program within it."""
+    console: Text
+    """A regular expression for the line that names its port; the first group is the port."""
+    arguments: tuple[Text, ...] = ()
+    """``{flash}`` stands for the file that keeps the board's flash."""
+    host: Annotated[str, Meta(pattern=r"^[a-z0-9_]{2,20}$")] = "x86_64"
+    """The machines that it runs on, as ``uname -m`` says it."""
+    loader: Text | None = None
+    """The file that such a machine may lack, and without which the program does not start."""
+    loader_package: Package | None = None
+    """The Debian package that has it."""
+    patience_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+
+
+Emulation = DebianEmulation | ProgramEmulation
+
+
 class Provenance(Table, frozen=True):
     """Where the facts come from."""
 
@@ -131,3 +197,5 @@ class TargetTable(Table, frozen=True):
     provenance: Provenance
     transport: tuple[Transport, ...] = ()
     accelerator: tuple[Accelerator, ...] = ()
+    emulation: Emulation | None = None
+    """How ``lading board`` runs one; None where it cannot."""
