@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import struct
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import wasmtime
@@ -16,12 +19,13 @@ from lading_agent.nn.engine import Engine
 from lading_agent.nn.host import Host
 from lading_agent.nn.models import Models
 from lading_agent.nn.personality import Personality
+from lading_agent.nn.places import Places
 from lading_agent.nn.reporting import Phase, Report
 from lading_agent.nn.state import HostState
 from tests.support.script_guest import Script, wat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lading.variants.guests.abi import Abi
     from lading_agent.runs.spec import ModelSpec
@@ -136,8 +140,17 @@ def engine(backend: str) -> Engine:
     return Engine(backend, 1)
 
 
-class Exited(Exception):
-    """The guest left."""
+@contextmanager
+def _host(personality: Mapping[str, Any], models: tuple[ModelSpec, ...], names: Path | None = None) -> Iterator[Host]:
+    compiled = Personality.from_json(personality)
+    limits = compiled.limits
+    state = HostState(graph_limit=limits.get("graphs") or 64, context_limit=limits.get("contexts") or 64)
+    world = Models(engine(personality["backend"]), models, 1 << 26, places=Places(str(names or ""), ()))
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        yield Host(compiled, world, state, Report(sink), Phase(None), _Quiet())  # type: ignore[arg-type]
+    finally:
+        os.close(sink)
 
 
 def speak(
@@ -152,22 +165,13 @@ def speak(
         count: how many calls that is.
         models: what it can load by name.
     """
-    compiled = Personality.from_json(personality)
-    limits = compiled.limits
-    state = HostState(graph_limit=limits.get("graphs") or 64, context_limit=limits.get("contexts") or 64)
-    world = Models(engine(personality["backend"]), models, 1 << 26)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        host = Host(compiled, world, state, Report(sink), Phase(None), _Quiet())  # type: ignore[arg-type]
+    with _host(personality, models) as host:
         said, end = _run(module, host, image)
-    finally:
-        os.close(sink)
     told = min(len(said) // 4, count)
     return Spoken(list(struct.unpack_from(f"<{told}i", said)), bytes(said[4 * count :]), end)
 
 
-def _run(module: bytes, host: Host, image: bytes) -> tuple[bytearray, str]:
-    store = wasmtime.Store(wasmtime.Engine())
+def _linker(store: wasmtime.Store, host: Host) -> wasmtime.Linker:
     linker = wasmtime.Linker(store.engine)
     host.attach(store)
     i32 = wasmtime.ValType.i32()
@@ -175,6 +179,59 @@ def _run(module: bytes, host: Host, image: bytes) -> tuple[bytearray, str]:
         kind = wasmtime.FuncType([i32] * len(function.params), [i32])
         for name in host.personality.modules:
             linker.define_func(name, function.name, kind, call, access_caller=True)
+    return linker
+
+
+def run_program(
+    module: bytes,
+    personality: Mapping[str, Any],
+    args: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+    guest_folder: str = ".",
+    models: tuple[ModelSpec, ...] = (),
+    names: Path | None = None,
+) -> tuple[bytes, str]:
+    """Run a program for WASI on a personality in this process; what it said, and how it ended.
+
+    Args:
+        module: the guest.
+        personality: a resolved profile.
+        args: its arguments.
+        folder: a folder that it finds open.
+        guest_folder: what it calls that folder.
+        models: what it can load by name.
+        names: where a host finds models that takes names for paths.
+    """
+    with _host(personality, models, names) as host, tempfile.TemporaryDirectory() as scratch:
+        store = wasmtime.Store(wasmtime.Engine())
+        linker = _linker(store, host)
+        linker.define_wasi()
+        wasi = wasmtime.WasiConfig()
+        wasi.argv = ["guest", *args]
+        said = Path(scratch, "said")
+        said.touch()
+        wasi.stdout_file = str(said)
+        if folder is not None:
+            wasi.preopen_dir(str(folder), guest_folder)
+        store.set_wasi(wasi)
+        end = "exit 0"
+        try:
+            exports = linker.instantiate(store, wasmtime.Module(store.engine, module)).exports(store)
+            exports["_start"](store)  # type: ignore[operator]
+        except RunEnds as ended:
+            end = ended.end.outcome
+        except wasmtime.ExitTrap as left:
+            end = f"exit {left.code}"
+        except wasmtime.Trap:
+            end = "trap"
+        return said.read_bytes(), end
+
+
+def _run(module: bytes, host: Host, image: bytes) -> tuple[bytearray, str]:
+    store = wasmtime.Store(wasmtime.Engine())
+    linker = _linker(store, host)
+    i32 = wasmtime.ValType.i32()
     said, rest = bytearray(), [image]
 
     def vectors(caller: Any, at: int, n: int) -> tuple[Any, list[tuple[int, int]]]:
