@@ -15,7 +15,7 @@ FRAME = 256 * 1024
 class Line:
     """A device at the end of a line: octets a second, seconds there and back, and its word every so many octets."""
 
-    def __init__(self, speed: float, way_s: float, every: int = 128 * 1024) -> None:
+    def __init__(self, speed: float, way_s: float, every: int = 256 * 1024) -> None:
         self.now = 0.0
         self.speed, self.way_s, self.every = speed, way_s, every
         self.pace = Pace(lambda: self.now)

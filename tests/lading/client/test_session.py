@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.client import Event, Metric, Output, Started, Tensor
+from lading.client import Event, Metric, Output, Session, Started, Tensor
 from lading.errors import (
     BundleError,
     CheckRefused,
@@ -25,11 +26,13 @@ from lading.errors import (
     UsageError,
     VersionMismatch,
 )
+from lading.links.emulated import open_emulated
 from lading_agent.bill import Smoke
 from lading_agent.store.layout import Layout
 from lading_agent.store.steps import STEPS
+from tests.support.bills import digest
 from tests.support.cargo import Cargo, cargo
-from tests.support.local_agent import session
+from tests.support.local_agent import PROFILE, TARGET, session
 from tests.support.stores import assert_no_garbage, assert_whole
 
 if TYPE_CHECKING:
@@ -73,6 +76,63 @@ def test_a_second_push_of_the_same_sends_nothing_in_one_round_trip(home: Path) -
     assert result.already_current
     assert (result.sent_blobs, result.sent_bytes) == (0, 0)
     assert bundle.opened == []
+
+
+class Lying(io.BufferedReader):
+    """Content that lies in a file as it is."""
+
+    def where(self) -> tuple[int, int]:
+        """The file, and where it begins there."""
+        return self.fileno(), 0
+
+
+class Filed(Cargo):
+    """A bundle whose content lies in files."""
+
+    def __init__(self, bundle: Cargo, folder: Path) -> None:
+        super().__init__(bundle.bill, bundle.contents)
+        self.folder = folder
+        folder.mkdir()
+        for name, data in bundle.contents.items():
+            (folder / name).write_bytes(data)
+
+    def open_blob(self, digest_: str) -> Any:
+        self.opened.append(digest_)
+        return Lying(io.FileIO(self.folder / digest_))
+
+
+def piped(home: Path) -> Session:
+    """A session with an agent in a process of its own, over pipes."""
+    return Session(open_emulated(home, TARGET, PROFILE, "emulated://test-board"))
+
+
+def test_large_files_arrive_whole_and_go_on_where_they_stopped(home: Path, tmp_path: Path) -> None:
+    model = random.Random(1).randbytes(3_000_001)
+    bundle = Filed(cargo(model=model, golden=False, smoke=()), tmp_path / "blobs")
+    layout = Layout(home)
+    with piped(home) as agent:
+        agent.ping()
+    part = layout.part(digest(model))
+    part.write_bytes(model[:1_234_567])
+    layout.intent("echo").write_text(json.dumps({"blobs": bundle.bill.blobs()}))
+    with piped(home) as agent:
+        result = agent.push(bundle)
+    assert result.resumed_bytes == 1_234_567
+    assert layout.blob(digest(model)).read_bytes() == model
+
+
+def test_a_bundle_that_shrinks_while_it_is_sent_is_damaged(home: Path, tmp_path: Path) -> None:
+    model = bytes(3_000_000)
+    bundle = Filed(cargo(model=model, golden=False, smoke=()), tmp_path / "blobs")
+    with (bundle.folder / digest(model)).open("r+b") as file:
+        file.truncate(1_000_000)
+    with piped(home) as agent:
+        with pytest.raises(BundleError, match="ends inside of"):
+            agent.push(bundle)
+        with pytest.raises(LinkLost):
+            agent.ping()
+    with piped(home) as agent:
+        assert agent.status()["apps"] == {}
 
 
 def test_only_what_changed_is_sent_in_two_round_trips(home: Path) -> None:

@@ -45,6 +45,35 @@ def test_frames_arrive_as_they_were_sent_however_the_stream_is_cut(sent: list[Fr
     assert reader.next() is None
 
 
+@given(
+    st.lists(st.builds(Frame, st.just(DATA), st.just(0), st.just(1), st.binary(max_size=200).map(lambda b: b * 1000))),
+    st.lists(st.integers(1, 70_000), max_size=60),
+)
+def test_long_frames_arrive_as_they_were_sent_when_read_into_a_buffer(sent: list[Frame], cuts: list[int]) -> None:
+    stream = Stream(b"".join(map(frame_bytes, sent)), cuts)
+
+    def read_into(view: memoryview) -> int:
+        data = stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    reader = FrameReader(stream.read, frames.MAX_FRAME, read_into)
+    assert [reader.next() for _ in sent] == sent
+    assert reader.next() is None
+
+
+def test_a_long_frame_that_is_cut_is_an_error() -> None:
+    stream = Stream(frame_bytes(Frame(DATA, 0, 1, bytes(100_000)))[:-1])
+
+    def read_into(view: memoryview) -> int:
+        data = stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    with pytest.raises(FrameError, match="inside a frame"):
+        FrameReader(stream.read, frames.MAX_FRAME, read_into).next()
+
+
 @given(st.binary(max_size=3000), some_frames, pieces)
 def test_the_magic_is_found_amid_a_login_banner(banner: bytes, sent: list[Frame], cuts: list[int]) -> None:
     if MAGIC in banner + MAGIC[:-1]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.bootstrap.shell import sh
+from lading.links.base import Pouring
 from lading_agent.bootstrap.answer import MARK
 from lading_agent.wire.frames import MAGIC, MAX_NOISE
 
@@ -30,6 +31,8 @@ class AgentLink:
         self._link = link
         self._ahead = ahead
         self._then: list[Callable[[], None]] = []
+        if isinstance(link, Pouring):
+            self.pour = link.pour
 
     @property
     def description(self) -> str:

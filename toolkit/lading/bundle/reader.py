@@ -300,6 +300,10 @@ class _Blob(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def where(self) -> tuple[int, int]:
+        """The descriptor of the bundle's file, and where the blob begins in it."""
+        return self._file.fileno(), self._place.offset
+
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._place.size}[whence]
         if base + offset < 0:

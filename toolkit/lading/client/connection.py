@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lading.client.failures import from_agent
 from lading.client.said import decoded
 from lading.errors import DeviceUnreachable, LadingError, LinkLost, VersionMismatch
+from lading.links.base import Pouring
 from lading_agent.errors import AgentError
 from lading_agent.wire import hello as hellos
 from lading_agent.wire import messages
@@ -52,6 +53,7 @@ class Connection:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._pour = link.pour if isinstance(link, Pouring) else None
         self._reader = FrameReader(link.read)
         self._writer = FrameWriter(link.write)
         self._calls: dict[int, Call] = {}
@@ -154,6 +156,28 @@ class Connection:
             raise self._lost(error.strerror or str(error)) from error
         except ValueError as error:
             raise VersionMismatch(f"{self._link.description}: {error}", remedy="update the agent") from error
+
+    @property
+    def pours(self) -> bool:
+        """Whether parts of files can be sent without being read here."""
+        return self._pour is not None
+
+    def pour(self, number: int, fd: int, offset: int, count: int) -> None:
+        """Send a part of a file as data of a call; it fits into one frame.
+
+        Raises:
+            LinkLost: the link is broken.
+            EOFError: the file ends before; the connection cannot be used any more.
+        """
+        pour = self._pour
+        assert pour is not None, "the link does not pour"
+        try:
+            self._writer.poured(DATA, number, count, lambda: pour(fd, offset, count))
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from error
+        except EOFError:
+            self._fail(self._link_lost("it broke in the middle of a file"))
+            raise
 
     def _lost(self, why: str) -> LadingError:
         """The error for a broken link: what the agent said before it went counts more."""
@@ -282,8 +306,13 @@ class Call:
 
     def send(self, kind: int, payload: bytes | Mapping[str, Any], channel: int = CONTENT) -> None:
         """Send a message or data."""
-        try:
+        with self._said_before():
             self._connection.write(kind, self.number, payload, channel)
+
+    @contextlib.contextmanager
+    def _said_before(self) -> Iterator[None]:
+        try:
+            yield
         except LinkLost:
             # The agent may have said why before it went.
             with contextlib.suppress(queue.Empty):
@@ -300,6 +329,11 @@ class Call:
     def data(self, payload: bytes, channel: int = CONTENT) -> None:
         """Send data of the request."""
         self.send(DATA, payload, channel)
+
+    def pour(self, fd: int, offset: int, count: int) -> None:
+        """Send a part of a file as data of the request; see :meth:`Connection.pour`."""
+        with self._said_before():
+            self._connection.pour(self.number, fd, offset, count)
 
     def cancel(self) -> None:
         """Ask the agent to stop; its reply still comes."""

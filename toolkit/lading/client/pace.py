@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AHEAD: Final = 640 * 1024
+AHEAD: Final = 896 * 1024
 """Octets that may wait on the way."""
 NEAR_S: Final = 0.004
 """A way there and back that is no longer than this is all work and no line."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from lading.client.pace import AHEAD, Pace
 from lading.client.said import decoded, items, number, wrong
@@ -16,13 +17,22 @@ if TYPE_CHECKING:
     from lading.client.connection import Call, Connection
     from lading_agent.wire.frames import Frame
 
-READ: Final = CHUNK // 2
+READ: Final = CHUNK
+WORTH_POURING: Final = 64 * 1024
 FIRST: Final = 16 * 1024
 """The first piece of much is small and goes alone: how soon the device has taken it tells how long the line is."""
 PACED: Final = {"took": True}
 """Members of a request whose content is sent by a :class:`Sender`: the device is to tell how much it took."""
 MAX_ROUNDS: Final = 16
 """How often an agent may ask for content in one push; ours does so four times at most."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """Content that lies in a file as it is."""
+
+    def where(self) -> tuple[int, int]:
+        """The file's descriptor, and where the content begins in it."""
 
 
 class Sender:
@@ -111,19 +121,31 @@ class Sender:
         left = self._sizes[digest] - offset
         first = self._done == 0 and self._pace is not None
         with self._open(digest) as file:
+            place = file.where() if self._connection.pours and isinstance(file, Placed) else None
             file.seek(offset)
             while left:
-                data = file.read(min(FIRST if first else READ, left))
+                size = min(FIRST if first else READ, left)
                 first = False
-                if not data:
-                    raise BundleError(
-                        f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again"
-                    )
-                left -= len(data)
-                self._listen(len(data))
-                self._call.data(data)
-                self._done += len(data)
+                if place is not None and size >= WORTH_POURING:
+                    self._listen(size)
+                    try:
+                        self._call.pour(place[0], place[1] + self._sizes[digest] - left, size)
+                    except EOFError:
+                        raise self._ended(digest) from None
+                    file.seek(size, os.SEEK_CUR)
+                else:
+                    data = file.read(size)
+                    size = len(data)
+                    if not data:
+                        raise self._ended(digest)
+                    self._listen(size)
+                    self._call.data(data)
+                left -= size
+                self._done += size
                 self._tell()
+
+    def _ended(self, digest: str) -> BundleError:
+        return BundleError(f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again")
 
     def _listen(self, octets: int) -> None:
         """Hear what the agent says meanwhile, until so many octets may follow: it may refuse what is being sent."""

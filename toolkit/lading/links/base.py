@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Link(Protocol):
@@ -27,3 +27,16 @@ class Link(Protocol):
 
     def close(self) -> None:
         """Let go of it. The agent at the other end stops what is under way and ends."""
+
+
+@runtime_checkable
+class Pouring(Protocol):
+    """A link that can send a part of a file without bringing it into this process first."""
+
+    def pour(self, fd: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of the file open as ``fd``, from ``offset`` on.
+
+        Raises:
+            EOFError: the file ends before; what went out before cannot be taken back.
+            OSError: the link broke.
+        """

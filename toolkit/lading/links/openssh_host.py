@@ -18,7 +18,7 @@ from lading.links.finish import finish
 from lading.links.host_keys import OWN_FILE, Enrolled, changed, refuse_revoked
 from lading.links.openssh_command import SshCommand
 from lading.links.openssh_failures import NOISE, failure
-from lading.links.process import widen
+from lading.links.process import pour, widen
 from lading.links.secrets import clean_environment, on_terminal
 from lading.links.ssh_line import FAMILIES
 
@@ -120,6 +120,13 @@ class OpenSshLink:
                 if self._closed:
                     raise BrokenPipeError(errno.EPIPE, "the link is closed")
                 view = view[os.write(self._in, view) :]
+
+    def pour(self, fd: int, offset: int, count: int) -> None:
+        """Send a part of a file; see :class:`lading.links.base.Pouring`."""
+        with self._writing:
+            if self._closed:
+                raise BrokenPipeError(errno.EPIPE, "the link is closed")
+            pour(self._in, fd, offset, count)
 
     def end_input(self) -> None:
         """Nothing more is written; what it says can still be read."""

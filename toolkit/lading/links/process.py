@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import threading
@@ -84,6 +85,12 @@ class ProcessLink:
                 raise BrokenPipeError(32, "the link is closed")
             view = view[os.write(self._in, view) :]
 
+    def pour(self, fd: int, offset: int, count: int) -> None:
+        """Send a part of a file; see :class:`lading.links.base.Pouring`."""
+        if self._closed:
+            raise BrokenPipeError(32, "the link is closed")
+        pour(self._in, fd, offset, count)
+
     def complaint(self) -> str:
         """The end of the program's standard error."""
         if self._process.poll() is not None:
@@ -116,6 +123,34 @@ class ProcessLink:
             while data := os.read(self._err, 4096):
                 self._complaint += data
                 del self._complaint[:-COMPLAINT_KEPT]
+
+
+def pour(pipe: int, fd: int, offset: int, count: int) -> None:
+    """Move a part of a file into a pipe: its pages, where the system can do that, else by reading and writing.
+
+    Raises:
+        EOFError: the file ends before.
+        OSError: nobody reads the pipe any more, or the file cannot be read.
+    """
+    end = offset + count
+    splice = getattr(os, "splice", None)
+    while splice is not None and offset < end:
+        try:
+            moved = splice(fd, pipe, end - offset, offset_src=offset)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            break  # not with this file system
+        if not moved:
+            raise EOFError
+        offset += moved
+    while offset < end:
+        view = memoryview(os.pread(fd, min(end - offset, PIPE_BYTES), offset))
+        if not view:
+            raise EOFError
+        offset += len(view)
+        while view:
+            view = view[os.write(pipe, view) :]
 
 
 def widen(fd: int) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lading_agent.store.steps import Steps
 
 NEEDS_A_MESSAGE = 2000
-TOLD_EVERY = 128 * 1024
+TOLD_EVERY = 256 * 1024
 """After how many octets a client that asked for it hears what was taken; of the first ones it hears at once."""
 ROUNDS = 3
 """How often the client is asked again for content that older bytes of the device had spoilt."""

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Callable, Dict, Final, Mapping
+from typing import Any, Callable, Dict, Final, Mapping, Optional
 
 from lading_agent.errors import AgentError, Cancelled, from_os_error
 from lading_agent.keep.attend import attend
@@ -70,11 +70,18 @@ class Server:
         served: the device.
         read: returns 1 to ``limit`` bytes, or none at the end of the stream.
         write: takes all of the data, or raises ``OSError``.
+        read_into: as ``read``, into a buffer.
     """
 
-    def __init__(self, served: Served, read: Callable[[int], bytes], write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        served: Served,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], None],
+        read_into: Optional[Callable[[memoryview], int]] = None,
+    ) -> None:
         self._served = served
-        self._reader = FrameReader(read)
+        self._reader = FrameReader(read, read_into=read_into)
         self._writer = FrameWriter(write)
         self._exchanges: Dict[int, Exchange] = {}
         self._threads: Dict[int, threading.Thread] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Final, List, Mapping, Optional
 
 from lading_agent.engines.fetched import fetched
 from lading_agent.engines.stored import StoredEngines
@@ -19,6 +21,10 @@ from lading_agent.store.steps import OnStep, Steps
 
 if TYPE_CHECKING:
     from lading_agent.runs.launch import RunnerCommand
+
+PIPE_BYTES: Final = 1024 * 1024
+F_SETPIPE_SZ: Final = 1031
+"""Python calls it by name from 3.10 on."""
 
 
 def serve_stdio(
@@ -47,7 +53,13 @@ def serve_stdio(
         sys.stderr.write(f"lading agent: {error.message}; {error.remedy}\n")
         return 1
     reading, writing = _take_over()
-    return Server(served, lambda limit: os.read(reading, limit), lambda data: _write_all(writing, data)).serve()
+    _widen(reading)
+    return Server(
+        served,
+        lambda limit: os.read(reading, limit),
+        lambda data: _write_all(writing, data),
+        read_into=lambda view: os.readv(reading, [view]),
+    ).serve()
 
 
 def open_served(
@@ -101,6 +113,12 @@ def _take_over() -> tuple[int, int]:
     os.close(null)
     os.dup2(2, 1)
     return reading, writing
+
+
+def _widen(fd: int) -> None:
+    """Fewer turns between the SSH server and us; and what a pipe holds when a connection breaks has arrived."""
+    with contextlib.suppress(OSError):  # no pipe, or the user has many that are wide
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -53,6 +53,16 @@ class FrameWriter:
             with self._lock:
                 self._send(kind, request, bytes(view[at : at + step]), channel)
 
+    def poured(self, kind: int, request: int, count: int, pour: Callable[[], None], channel: int = 0) -> None:
+        """Send a frame whose payload of ``count`` bytes, within the limit, is written by ``pour``.
+
+        Raises:
+            OSError: the link is broken.
+        """
+        with self._lock:
+            self._write(header(kind, request, count, channel))
+            pour()
+
     def _send(self, kind: int, request: int, payload: bytes, channel: int) -> None:
         head = header(kind, request, len(payload), channel)
         if len(payload) <= 4096:

@@ -67,10 +67,22 @@ def header(kind: int, request: int, length: int, channel: int = 0) -> bytes:
 
 
 class FrameReader:
-    """Reads frames from ``read(limit)``, which returns 1 to ``limit`` bytes, or none at the end of the stream."""
+    """Reads frames from ``read(limit)``, which returns 1 to ``limit`` bytes, or none at the end of the stream.
 
-    def __init__(self, read: Callable[[int], bytes], limit: int = MAX_HELLO) -> None:
+    Args:
+        read: the stream.
+        limit: the longest payload that is accepted.
+        read_into: the same stream, read into a buffer: returns how many bytes came. Spares long payloads a copy.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        limit: int = MAX_HELLO,
+        read_into: Optional[Callable[[memoryview], int]] = None,
+    ) -> None:
         self._read = read
+        self._read_into = read_into
         self._ahead = b""
         self.limit = limit
 
@@ -120,9 +132,11 @@ class FrameReader:
         if len(ahead) >= count:
             self._ahead = ahead[count:]
             return ahead[:count]
+        self._ahead = b""
+        if self._read_into is not None and count > _READ_AHEAD:
+            return self._filled(bytearray(count), ahead, self._read_into)
         parts: List[bytes] = [ahead]
         missing = count - len(ahead)
-        self._ahead = b""
         while missing > 0:
             # Small frames are read ahead; the rest of a large one is read to its end and no further, without a copy.
             chunk = self._read(max(missing, 4096) if missing < 4096 else missing)
@@ -136,3 +150,14 @@ class FrameReader:
             parts.append(chunk)
             missing -= len(chunk)
         return b"".join(parts)
+
+    def _filled(self, buffer: bytearray, ahead: bytes, read_into: Callable[[memoryview], int]) -> bytes:
+        at = len(ahead)
+        buffer[:at] = ahead
+        with memoryview(buffer) as view:
+            while at < len(buffer):
+                came = read_into(view[at:])
+                if not came:
+                    raise FrameError("the stream ended inside a frame")
+                at += came
+        return buffer  # type: ignore[return-value]  # as good as bytes: nobody changes it any more
