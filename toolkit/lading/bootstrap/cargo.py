@@ -50,12 +50,62 @@ class Cargo:
         return hashlib.sha256(json.dumps(doc, sort_keys=True).encode()).hexdigest()[:16]
 
 
+class Remembered(Cargo):
+    """A cargo whose names are known from before; what it consists of is made when somebody asks for it.
+
+    Args:
+        digest: the agent's SHA-256, in hexadecimal.
+        ready: the name of all this together.
+        project_dir: the project whose firmware profiles and engines count as well.
+    """
+
+    def __init__(self, digest: str, ready: str, project_dir: Path | None) -> None:
+        self.__dict__.update(digest=digest, ready=ready, _project_dir=project_dir)
+
+    @cached_property
+    def _made(self) -> Cargo:
+        return make_cargo(self.__dict__["_project_dir"])
+
+    @property
+    def agent(self) -> bytes:
+        """The zip application."""
+        return self._made.agent
+
+    @property
+    def profile(self) -> Mapping[str, Any]:
+        """The resolved firmware profile that the device gets."""
+        return self._made.profile
+
+    @property
+    def engines(self) -> Mapping[str, Any]:
+        """Which engines, by architecture."""
+        return self._made.engines
+
+    @property
+    def runtimes(self) -> Sequence[Mapping[str, Any]]:
+        """What is known of other runtimes."""
+        return self._made.runtimes
+
+
 def load_cargo(project_dir: Path | None = None) -> Cargo:
-    """What this lading brings.
+    """What this lading brings. To start an agent that is in place its names are enough, and those are remembered.
 
     Args:
         project_dir: the project whose firmware profiles and engines count as well.
     """
+    from lading.bootstrap import names
+
+    now = names.fingerprint(project_dir)
+    known = names.recall(now)
+    if known is not None:
+        return Remembered(*known, project_dir)
+    made = make_cargo(project_dir)
+    names.remember(now, made.digest, made.ready)
+    return made
+
+
+def make_cargo(project_dir: Path | None = None) -> Cargo:
+    """What this lading brings, all of it; argument as :func:`load_cargo`."""
     from lading import profiles
     from lading.client.zipapp import build_agent
     from lading.devices.resolve import DEFAULT_FIRMWARE
