@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lading.bootstrap.beside import with_engines
 from lading.check import gate
 from lading.errors import LadingError, UsageError
+from lading_agent.bill import DEFAULT_VARIANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from lading.bundle.reader import Bundle
     from lading.check.verdict import Verdict
     from lading.client import PushResult, RunResult, Session
+    from lading.datafiles import Skipped
     from lading.devices import Device
+    from lading.variants.choose import Choice, Judge
+    from lading_agent.bill import Bill
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Deployed:
     """Whether a check against the device's capabilities came before the push."""
     verdict: Verdict | None = None
     """What that check said."""
+    choice: Choice | None = None
+    """Which variant it was, and which were not."""
     round_trips: int = 0
     """Questions put to the device, each waited for."""
 
@@ -58,6 +64,8 @@ class DeployOptions:
     """Send also what the check knows nothing of."""
     runtime: str | None = None
     """The runtime that is to run it on the device, in place of the one that its bill names."""
+    variant: str | None = None
+    """The variant that is to be sent; None: the best of those that the check says will work."""
     confirm_within_s: float | None = None
     """The device goes back by itself unless the release is confirmed within so many seconds."""
 
@@ -81,8 +89,15 @@ class Watcher:
         """An event of a run (see ``lading.client.events``)."""
 
 
-def prepare(path: Path, *, progress: Callable[[str, int, int], None] | None = None) -> Path:
-    """The bundle to deploy: ``path`` itself when it is one, else what packing the project gives.
+def prepare(
+    path: Path, *, progress: Callable[[str, int, int], None] | None = None, skipped: Skipped | None = None
+) -> Path:
+    """The bundle to deploy: ``path`` itself when it is one, else what packing the project gives, with its variants.
+
+    Args:
+        path: a bundle, or a project's folder.
+        progress: told of the stages.
+        skipped: told of each firmware profile that cannot be used, and for which no variant is made therefore.
 
     Raises:
         UsageError: neither a project nor a bundle.
@@ -100,7 +115,9 @@ def prepare(path: Path, *, progress: Callable[[str, int, int], None] | None = No
             f"{path} is neither a bundle nor a folder with {PROJECT_FILE}",
             remedy="give a project folder or a .lading file; `lading init` makes a project",
         )
-    return pack(load_project(path), progress=progress).path
+    from lading.variants.packing import Packer, Wanted
+
+    return pack(load_project(path), variants=Packer(Wanted(), skipped=skipped), progress=progress).path
 
 
 def deploy_many(
@@ -123,10 +140,11 @@ def deploy_one(
     name = str(device)
     push: PushResult | None = None
     verdict: Verdict | None = None
+    choice: Choice | None = None
 
-    def note(said: Verdict) -> None:
-        nonlocal verdict
-        verdict = said
+    def note(said: Choice) -> None:
+        nonlocal verdict, choice
+        verdict, choice = said.nearest.verdict, said
 
     try:
         with (
@@ -134,12 +152,16 @@ def deploy_one(
             _session(device, session, lambda stage: watcher.bringing(name, stage)) as session,
         ):
             judged = _checked(opened, session, device, options, note)
+            variant = choice.nearest.variant if choice else DEFAULT_VARIANT
             watcher.stage(name, gate.said(verdict) if verdict else _UNCHECKED)
+            if choice and choice.why():
+                watcher.stage(name, choice.why())
             push = with_engines(
                 session,
                 opened.bill.engines,
                 lambda: session.push(
                     opened,
+                    variant=variant,
                     force=options.force,
                     keep=options.keep,
                     dry_run=options.dry_run,
@@ -159,9 +181,9 @@ def deploy_one(
                 run = session.run(
                     opened.bill.app.name, args=options.args, on_event=lambda event: watcher.event(name, event)
                 )
-            return Deployed(name, push, run, None, verdict is not None, verdict, session.round_trips)
+            return Deployed(name, push, run, None, verdict is not None, verdict, choice, session.round_trips)
     except LadingError as error:
-        return Deployed(name, push, None, error, verdict is not None, verdict)
+        return Deployed(name, push, None, error, verdict is not None, verdict, choice)
 
 
 def _session(
@@ -176,38 +198,83 @@ _UNCHECKED = "not checked: nothing has compared the app with what this device ca
 
 
 def _checked(
-    bundle: Bundle, session: Session, device: Device, options: DeployOptions, note: Callable[[Verdict], None]
+    bundle: Bundle, session: Session, device: Device, options: DeployOptions, note: Callable[[Choice], None]
 ) -> list[dict[str, Any]]:
-    """Check the runtime that the app is for, and ``note`` the verdict; for the device to keep: those of all it has.
+    """Check the runtime that the app is for, and ``note`` the variant; answers what the device keeps of all it has.
 
-    On a runtime of the device's own an app is always checked: only what passes is run there.
+    On a runtime of the device's own an app is always checked: only what passes is run there. Where there are several
+    variants, the check chooses, also when nobody asked for it.
 
     Raises:
         CheckRefused: it must not be sent.
+        UsageError: there is no variant of that id.
     """
     from lading.check import installed
     from lading.devices import EmulatedDevice
 
-    wanted = options.runtime or bundle.bill.app.runtime
+    bill = bundle.bill
+    wanted = options.runtime or bill.app.runtime
     emulated = isinstance(device, EmulatedDevice)
     own = emulated or wanted == installed.OWN
-    if own and options.check:
-        verdict = gate.device_verdict(bundle, session, device)
-        note(verdict)
-        gate.refuse(verdict, allow_unknown=options.allow_unknown)
+    variant = DEFAULT_VARIANT
+    if own and (options.check or options.variant or len(bill.variants) > 1):
+        profile, judge_one = gate.device_judge(bundle, session, device)
+        variant = _chosen(bill, judge_one, profile, options, note, str(device), checked=options.check)
     if emulated or (own and not (options.check and _has_runtimes(session))):
         return []
     there = session.runtimes() if _has_runtimes(session) else []
     if not own:
-        installed.find(there, wanted, str(device))
-    judged = []
-    for runtime in there:
-        said = installed.runtime_verdict(bundle, session, device, runtime)
-        if runtime["name"] == wanted:
-            note(said)
-            gate.refuse(said, allow_unknown=options.allow_unknown)
-        judged.append(installed.judged(runtime, said, allow_unknown=options.allow_unknown))
-    return judged
+        runtime = installed.find(there, wanted, str(device))
+        variant = _chosen(
+            bill,
+            lambda one: installed.runtime_verdict(bundle, session, device, runtime, one),
+            next(iter(runtime.get("profiles") or ()), ""),
+            options,
+            note,
+            f"{wanted} on {device}",
+            checked=True,
+        )
+    return [
+        installed.judged(
+            runtime,
+            installed.runtime_verdict(bundle, session, device, runtime, variant),
+            allow_unknown=options.allow_unknown,
+        )
+        for runtime in there
+    ]
+
+
+def _chosen(
+    bill: Bill,
+    judge_one: Judge,
+    profile: str,
+    options: DeployOptions,
+    note: Callable[[Choice], None],
+    where: str,
+    *,
+    checked: bool,
+) -> str:
+    """Choose a variant and ``note`` it.
+
+    Raises:
+        CheckRefused: none may be sent.
+    """
+    from lading.variants import choose
+
+    if options.variant is not None:
+        choice = choose.forced(bill, options.variant, judge_one)
+        note(choice)
+        if checked:
+            gate.refuse(choice.nearest.verdict, allow_unknown=options.allow_unknown)
+        return choice.nearest.variant
+    choice = choose.choose(bill, judge_one, profile=profile)
+    if choice.chosen is None and (options.allow_unknown or not checked):
+        choice = choice.with_unknown()
+    note(choice)
+    if choice.chosen is None and len(bill.variants) > 1:
+        raise choose.refusal(choice, where)
+    gate.refuse(choice.nearest.verdict, allow_unknown=options.allow_unknown or not checked)
+    return choice.nearest.variant
 
 
 def _has_runtimes(session: Session) -> bool:

@@ -24,6 +24,7 @@
     │   ├── NotPending              no release waits to be confirmed (any more)
     │   ├── NoService               the device has no way to start something by itself
     │   ├── CheckRefused            the check says that it will not work
+    │   │   └── NoVariantFits       nor will any other variant of the bundle
     │   ├── DeviceUnfit             lading cannot be brought there
     │   │   ├── NoPython            no Python that could run the agent
     │   │   ├── EngineUnfit         no engine that fits its processor or system libraries
@@ -246,6 +247,12 @@ class CheckRefused(DeviceError):
 
     run_status = 126
     code = "check-refused"
+
+
+class NoVariantFits(CheckRefused):
+    """None of a bundle's variants works on the device; ``details`` has the verdict of each."""
+
+    code = "no-variant"
 
 
 class DeviceUnfit(DeviceError):

@@ -9,13 +9,19 @@ from lading.check.verdict import Verdict
 from lading.errors import CheckRefused, NameNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lading.bundle.reader import Bundle
     from lading.client import Session
     from lading.devices import Device
 
 
-def device_verdict(bundle: Bundle, session: Session, device: Device) -> Verdict:
-    """What becomes of a bundle's guest on a device, by the firmware profile that the device itself names."""
+def device_judge(bundle: Bundle, session: Session, device: Device) -> tuple[str, Callable[[str], Verdict]]:
+    """What becomes of a bundle's variants on a device, by the firmware profile that the device itself names.
+
+    Returns:
+        The id of that profile, and the check of one variant by its id.
+    """
     from lading.check.places import known_place
     from lading.trace.cache import bundle_trace
 
@@ -24,14 +30,15 @@ def device_verdict(bundle: Bundle, session: Session, device: Device) -> Verdict:
     try:
         place = known_place(name, target if isinstance(target, str) else None, device.project_dir)
     except NameNotFound:
-        return Verdict(
+        unknown = Verdict(
             "unknown",
             name or "?",
             "declared",
             reason=f"the device has the firmware {name!r}, which nobody here knows",
             remedy="run `lading probe --save` on it, or update lading",
         )
-    return judge(bundle_trace(bundle, project_dir=device.project_dir), place)
+        return name, lambda _variant: unknown
+    return name, lambda variant: judge(bundle_trace(bundle, variant, project_dir=device.project_dir), place)
 
 
 def refuse(verdict: Verdict, *, allow_unknown: bool) -> None:

@@ -41,7 +41,9 @@ def find(runtimes: Sequence[Mapping[str, Any]], name: str, device: str) -> Mappi
     )
 
 
-def runtime_verdict(bundle: Bundle, session: Session, device: Device, runtime: Mapping[str, Any]) -> Verdict:
+def runtime_verdict(
+    bundle: Bundle, session: Session, device: Device, runtime: Mapping[str, Any], variant: str = "default"
+) -> Verdict:
     """What becomes of a bundle's guest on one of a device's runtimes.
 
     Args:
@@ -49,6 +51,7 @@ def runtime_verdict(bundle: Bundle, session: Session, device: Device, runtime: M
         session: with the device.
         device: the device.
         runtime: as :meth:`lading.client.Session.runtimes` tells it.
+        variant: which of the bundle's variants.
     """
     from lading.trace.cache import bundle_trace
 
@@ -60,7 +63,7 @@ def runtime_verdict(bundle: Bundle, session: Session, device: Device, runtime: M
             place = known_place(str(id_), target if isinstance(target, str) else None, device.project_dir)
         except NameNotFound:
             continue
-        trace = bundle_trace(bundle, project_dir=device.project_dir)
+        trace = bundle_trace(bundle, variant, project_dir=device.project_dir)
         verdicts.append(_by_path(trace, place) or judge(trace, place))
     measure = f"`lading probe {device} --runtime {runtime['name']}` finds out what it is"
     if not verdicts:

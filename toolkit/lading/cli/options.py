@@ -41,6 +41,10 @@ RuntimeOption = Annotated[
         "--runtime", metavar="NAME", help="Run it on this runtime of the device: lading, wasmedge, iwasm, wasmtime."
     ),
 ]
+VariantOption = Annotated[
+    str | None,
+    typer.Option("--variant", metavar="ID", help="Send this variant (see `lading inspect`), not the best that fits."),
+]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown", help="Also where the check does not know whether it works.")
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from lading.check.loading import refused_feature
 from lading.errors import ModelError, NotAdaptable, NotRetypable
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from lading_agent.nn.facts import ModelFacts, TensorFacts
 
 Direction = Literal["input", "output"]
+
+
+_BY_NAME: Final = frozenset(("load_by_name", "load_by_name_with_config"))
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,7 @@ def guest(
     host = abi_of(profile)
     changes: list[dict[str, Any]] = []
     if carried:
-        from lading.variants.carry import carry
-
-        module = carry(module, carried, speaks)
-        changes.append(_change("load_by_name", f"the guest carries {' and '.join(sorted(carried))}"))
+        host = replace(host, refused=host.refused | _BY_NAME)
     called = {c.function for c in trace.calls}
     imported = {i["name"] for i in trace.module["imports"] if i["module"] == speaks.module}
     plan = Plan(
@@ -106,6 +106,7 @@ def guest(
         host=host,
         tensors=_conversions(trace, models, ways),
         uncalled=frozenset(imported - called),
+        models=carried,
         encodings=_encodings(speaks, profile),
     )
     adapted = adapt(module, plan)
@@ -115,8 +116,7 @@ def guest(
     if refused is not None:
         from lading.variants.guests.lower import lower
 
-        allowed = {name for name, taken in profile.wasm.features.items() if taken}
-        lowered = lower(module, allowed)
+        lowered = lower(module, profile.wasm.features)
         module = lowered.module
         changes += [_change(change.what, change.how) for change in lowered.changes]
     if optimize:

@@ -10,18 +10,22 @@ if TYPE_CHECKING:
 
 def summary(conversion: Iterable[Any]) -> str:
     """One line for people, from a bill that may come from anybody: ``digits@1.0.0 as float32, guest rewritten``."""
-    models: dict[str, list[str]] = {}
-    guest: dict[str, None] = {}
+    models: dict[str, dict[str, None]] = {}
+    guest: list[str] = []
     for entry in conversion:
         if not isinstance(entry, dict):
             continue
         if entry.get("what") == "model":
-            models.setdefault(_text(entry.get("model")), []).extend(_types(entry.get("changes")))
+            models.setdefault(_text(entry.get("model")), {}).update(dict.fromkeys(_types(entry.get("changes"))))
         elif entry.get("what") == "guest":
-            guest[_text(entry.get("part"))] = None
-    said = [f"{model} with {' and '.join(dict.fromkeys(types))}" for model, types in models.items()]
+            guest.append(_text(entry.get("part")))
+    said = [f"{model} as {' and '.join(types)}" for model, types in models.items()]
     if guest:
-        said.append(f"guest rewritten ({', '.join(guest)})")
+        said.append(
+            "guest rewritten, with its models inside"
+            if any(p.startswith("model ") for p in guest)
+            else "guest rewritten"
+        )
     return ", ".join(said) or "as it was given"
 
 
@@ -36,7 +40,7 @@ def _types(changes: Any) -> list[str]:
     found: list[str] = []
     for change in changes if isinstance(changes, list) else ():
         known: Mapping[str, Any] = change if isinstance(change, dict) else {}
-        found.append(f"{_text(known.get('after'))} {_text(known.get('direction'))}s")
+        found.append(_text(known.get("after")))
     return found or ["other types"]
 
 

@@ -10,7 +10,9 @@ import typer
 from lading.cli.answer import Answer, verb
 from lading.cli.options import Json
 from lading.cli.screen import Screen
+from lading.errors import UsageError
 from lading.units import format_size
+from lading.variants.told import summary
 
 EPILOG = "Example:  lading pack examples/digits -o digits.lading"
 
@@ -21,18 +23,43 @@ def pack(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: dist/NAME-VERSION.lading.")
     ] = None,
+    wanted_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--for",
+            metavar="PROFILE|TARGET|DEVICE|all",
+            help="Make variants for these (repeatable). Default: [pack] for, else all Linux hosts of TFLite.",
+        ),
+    ] = None,
+    no_variants: Annotated[
+        bool, typer.Option("--no-variants", help="Only the guest and the models as they are; nothing is run.")
+    ] = False,
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Take out of rewritten guests what no engine needs.")
+    ] = False,
     as_json: Json = False,
 ) -> Answer:
     """Make a bundle of a project: guest, models, files and the bill that binds them by digest.
+
+    The guest is run once, here, to see what it asks for. For each firmware that would refuse it as it is, a variant is
+    made that it takes, without source: models get other types at their inputs and outputs, the guest other numbers and
+    layouts. Each device is later sent the one that fits it.
 
     The same project gives the same bytes. The bundle is an OCI image layout in a tar.
     """
     from lading.bundle import pack as pack_project
     from lading.cli.progress import Bars
     from lading.project import load_project
+    from lading.variants.packing import Packer, Wanted
 
-    with Bars(Screen(as_json=as_json)) as bars:
-        packed = pack_project(load_project(project), output, progress=bars.update)
+    screen = Screen(as_json=as_json)
+    names = tuple(word for text in wanted_for for word in text.split(",") if word) if wanted_for else None
+    if no_variants and (names or optimize):
+        raise UsageError("--no-variants goes with neither --for nor --optimize", remedy="leave one of them out")
+    packer = Packer(Wanted(names, none=no_variants, optimize=optimize), skipped=screen.skipped)
+    with Bars(screen) as bars:
+        packed = pack_project(load_project(project), output, variants=packer, progress=bars.update)
+    report = packer.report
     document = {
         "path": str(packed.path),
         "digest": packed.digest,
@@ -43,11 +70,38 @@ def pack(
         "release": packed.bill.release,
         "blobs": packed.blob_count,
         "warnings": list(packed.warnings),
+        "variants": [
+            {
+                "id": variant.id,
+                "profiles": variant.provides.get("profiles", []),
+                "conversion": summary(variant.conversion),
+                "module_bytes": variant.module.size,
+                "model_bytes": sum(model.size for model in variant.models),
+            }
+            for variant in packed.bill.variants
+        ],
+        "unserved": list(report.unserved),
+        "note": report.note,
     }
 
     def render(screen: Screen) -> None:
         for warning in packed.warnings:
             screen.note(f"warning: {warning}", style="yellow")
+        if report.note:
+            screen.note(report.note, style="yellow")
+        for missing in report.unserved:
+            screen.note(f"no variant for {missing['profile']}: {missing['reason']}", style="yellow")
+        if len(packed.bill.variants) > 1:
+            rows = [
+                [
+                    variant.id,
+                    summary(variant.conversion),
+                    format_size(variant.module.size + sum(model.size for model in variant.models)),
+                    ", ".join(variant.provides.get("profiles", [])) or "–",
+                ]
+                for variant in packed.bill.variants
+            ]
+            screen.stacked(["variant", "made of", "size", "for"], rows)
         screen.say(f"{packed.path}  {format_size(packed.size)}  {packed.digest}")
 
     return Answer(document, render)

@@ -15,6 +15,7 @@ from lading.cli.options import (
     Json,
     ProjectArgument,
     RuntimeOption,
+    VariantOption,
     parse_time,
 )
 from lading.deploy import DeployOptions
@@ -32,6 +33,7 @@ def push(
         typer.Option(metavar="N", min=1, help="Keep this many releases of the app on the device."),
     ] = None,
     runtime: RuntimeOption = None,
+    variant: VariantOption = None,
     allow_unknown: AllowUnknown = False,
     confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
@@ -41,6 +43,8 @@ def push(
 
     A dead link, a full disk or a power cut at any moment leaves the old release current; the next push goes on from
     there. Blobs that a device has already are not sent again.
+
+    Of a bundle's variants a device gets the one with the least conversion that the check says will work there.
 
     An app for a runtime of the device's own (--runtime, or runtime in lading.toml) is checked against it first.
     """
@@ -52,6 +56,7 @@ def push(
         keep=keep,
         dry_run=dry_run,
         runtime=runtime,
+        variant=variant,
         allow_unknown=allow_unknown,
         confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
