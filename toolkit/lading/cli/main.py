@@ -35,8 +35,10 @@ from lading.cli.verbs import (
     probe,
     profiles,
     push,
+    quantize,
     releases,
     remove,
+    retype,
     rollback,
     run,
     service,
@@ -121,6 +123,8 @@ APP.add_typer(GOLDEN, name="golden", rich_help_panel=PROJECT)
 APP.command("pack", cls=Verb, rich_help_panel=PROJECT, epilog=pack.EPILOG)(pack.pack)
 APP.command("inspect", cls=Verb, rich_help_panel=PROJECT, epilog=inspect.EPILOG)(inspect.inspect)
 APP.command("import", cls=Verb, rich_help_panel=PROJECT, epilog=import_.EPILOG)(import_.import_)
+APP.command("retype", cls=Verb, rich_help_panel=PROJECT, epilog=retype.EPILOG)(retype.retype)
+APP.command("quantize", cls=Verb, rich_help_panel=PROJECT, epilog=quantize.EPILOG)(quantize.quantize)
 APP.command("check", cls=Verb, rich_help_panel=PROJECT, epilog=check.EPILOG)(check.check)
 APP.command("trace", cls=Verb, rich_help_panel=PROJECT, epilog=trace.EPILOG)(trace.trace)
 APP.add_typer(DEVICES, name="device", rich_help_panel=DEVICE)
