@@ -41,7 +41,7 @@ def bring(
     found = resolve_many(devices, project if (project / FILE_NAME).is_file() else None)
     many = len(found) > 1
     with Bars(screen) as bars:
-        bundle = prepare(project, progress=bars.update)
+        bundle = prepare(project, progress=bars.update, skipped=screen.skipped)
         watcher = _Shown(screen, bars, many=many, tensors=tensors)
         results = deploy_many(bundle, found, options, watcher)
     watcher.close()
@@ -122,6 +122,7 @@ def _document(result: Deployed, watcher: _Shown) -> dict[str, Any]:
         "ok": result.ok,
         "checked": result.checked,
         "check": result.verdict.to_json() if result.verdict else None,
+        "variant": result.choice.to_json() if result.choice else None,
         "push": push_document(result.push) if result.push else None,
         "run": run_document(result.run, watcher.output(result.device)) if result.run else None,
         "error": result.error.to_json() if result.error else None,

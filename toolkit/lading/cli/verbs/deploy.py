@@ -16,6 +16,7 @@ from lading.cli.options import (
     Json,
     ProjectArgument,
     RuntimeOption,
+    VariantOption,
     parse_time,
 )
 from lading.deploy import DeployOptions
@@ -36,6 +37,7 @@ def deploy(
     tensors: Annotated[bool, typer.Option("--tensors", help="Show each tensor that compute_single yields.")] = False,
     allow_unknown: AllowUnknown = False,
     runtime: RuntimeOption = None,
+    variant: VariantOption = None,
     confirm_within: ConfirmWithin = None,
     dry_run: DryRun = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML as well.")] = None,
@@ -43,7 +45,8 @@ def deploy(
 ) -> Answer:
     """Pack, check, push and run: the whole way from a project to answers on a device.
 
-    What the check says will not work on the device's firmware is not sent (see `lading check`).
+    Each device gets the variant with the least conversion that the check says will work on its firmware; where none
+    does, nothing is sent (see `lading check`, `lading matrix`).
     The old release stays current unless the new one is complete and its golden vectors and smoke runs are right.
     Several devices are served at the same time, each with a result of its own.
     """
@@ -57,6 +60,7 @@ def deploy(
         check=True,
         allow_unknown=allow_unknown,
         runtime=runtime,
+        variant=variant,
         confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
     return bring(project, devices, options, tensors=tensors, junit=junit, as_json=as_json)
