@@ -36,12 +36,12 @@ def main(argv: Optional[List[str]] = None) -> int:
         from lading_agent.serve.stdio import open_served
 
         return keep.main(words, open_served)
-    from lading_agent.bootstrap import commands as bootstrap
-
     if words[:1] == ["stage"]:
         from lading_agent.line import stage
 
         return stage.main()
+    from lading_agent.bootstrap import commands as bootstrap
+
     parser = argparse.ArgumentParser(prog="lading-agent", description="lading's device side")
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="speak the agent protocol on standard input and output")

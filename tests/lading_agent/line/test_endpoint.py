@@ -96,9 +96,20 @@ def test_a_second_client_ends_the_session_of_the_first() -> None:
 def test_frames_of_an_earlier_session_are_not_taken_for_this_ones() -> None:
     client, _ = open_pair()
     for tag in range(256):
-        if tag != client._tag:
+        if tag != client._other_tag:
             client.feed(LineFrame(DATA, tag, 1, 0, b"old").encode(), 0.1)
     assert client.receiver.readable == 0
+
+
+def test_an_echo_of_what_an_end_said_is_not_taken_for_the_other_ends_word() -> None:
+    client, device = open_pair()
+    for end in (client, device):
+        end.sender.write(b"mine")
+        said = b"".join(iter(lambda end=end: end.next_output(0.1), b""))  # type: ignore[misc]
+        assert b"mine" in said
+        end.feed(said * 2, 0.1)
+        assert end.receiver.readable == 0
+        assert end.lost is None
 
 
 def test_whoever_listens_hears_that_the_line_is_wanted_back() -> None:
@@ -138,7 +149,7 @@ def test_no_frames_of_a_hostile_end_crash_the_other_or_make_it_hold_more_than_it
     client.sender.write(bytes(5000))
     now = 1.0
     for kind, number, turn, payload in frames:
-        client.feed(LineFrame(kind, client._tag, turn, number, payload).encode(), now)
+        client.feed(LineFrame(kind, client._other_tag, turn, number, payload).encode(), now)
         now += 0.01
         for _ in range(50):
             if not client.next_output(now):

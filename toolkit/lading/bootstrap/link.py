@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lading.bootstrap.bring import bring
-from lading.bootstrap.cargo import load_cargo
+from lading.bootstrap.cargo import Cargo, load_cargo
 from lading.bootstrap.shell import home_text
 from lading.bootstrap.stages import Stage, ignore
 from lading.bootstrap.start import start, start_line
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def agent_link(
-    host: Host, home: str | None = None, *, project_dir: Path | None = None, on_stage: OnStage = ignore
+    host: Host,
+    home: str | None = None,
+    *,
+    project_dir: Path | None = None,
+    cargo: Cargo | None = None,
+    on_stage: OnStage = ignore,
 ) -> AgentLink:
     """A link to the device's agent, of exactly this version.
 
@@ -31,6 +36,7 @@ def agent_link(
         host: the device; the caller closes it after the link.
         home: the agent's folder on it; None: ``~/.local/share/lading``.
         project_dir: the project whose targets and firmware profiles count as well.
+        cargo: what it gets, where that was loaded already.
         on_stage: told of each stage; of none when all is in place.
 
     Raises:
@@ -40,7 +46,7 @@ def agent_link(
         EngineFailed, AgentFailed: it was brought, and does not work there.
     """
     text = home_text(home)
-    cargo = load_cargo(project_dir)
+    cargo = cargo or load_cargo(project_dir)
     line = start_line(text, cargo.file_name, cargo.ready)
     began = start(host, line)
     if began.link is not None:

@@ -10,6 +10,7 @@ from lading.errors import DeviceUnreachable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lading.bootstrap.cargo import Cargo
     from lading.bootstrap.stages import Stage
     from lading.devices import Device, EmulatedDevice
     from lading.devices.address import SerialSmp, UdpSmp
@@ -43,7 +44,11 @@ def connect(
 
         device = way_to(device, device.address)
     if isinstance(device.address, Ssh | Serial | SerialSocket | SerialRfc2217):
-        return Session(_over(open_device_host(device, _as_stage(on_stage)), device, device.address.home, on_stage))
+        from lading.bootstrap.cargo import load_cargo
+
+        cargo = load_cargo(device.project_dir)
+        host = open_device_host(device, _as_stage(on_stage), cargo)
+        return Session(_over(host, device, device.address.home, cargo, on_stage))
     if isinstance(device.address, SerialSmp | UdpSmp):
         return _microcontroller(device, device.address)
     raise DeviceUnreachable(
@@ -52,12 +57,15 @@ def connect(
     )
 
 
-def open_device_host(device: Device, said: Callable[[str], None] = lambda _text: None) -> Host:
+def open_device_host(
+    device: Device, said: Callable[[str], None] = lambda _text: None, cargo: Cargo | None = None
+) -> Host:
     """Connect to a device on which commands can be started.
 
     Args:
         device: where to.
         said: takes what a user would like to know about the way there.
+        cargo: what it will get, where that was loaded already.
 
     Raises:
         DeviceUnreachable: the device cannot be reached, or starts no commands.
@@ -86,6 +94,7 @@ def open_device_host(device: Device, said: Callable[[str], None] = lambda _text:
             device.address,
             label=str(device),
             project_dir=device.project_dir,
+            cargo=cargo,
             secrets=device.secrets if isinstance(device, BoardDevice) else None,
             said=said,
         )
@@ -98,13 +107,15 @@ def _as_stage(on_stage: Callable[[Stage], None] | None) -> Callable[[str], None]
     return lambda text: (on_stage or ignore)(Stage("line", text))
 
 
-def _over(host: Host, device: Device, home: str | None, on_stage: Callable[[Stage], None] | None) -> Link:
+def _over(
+    host: Host, device: Device, home: str | None, cargo: Cargo, on_stage: Callable[[Stage], None] | None
+) -> Link:
     """A link to the agent of a host; the connection ends with it."""
     from lading.bootstrap import agent_link
     from lading.bootstrap.stages import ignore
 
     try:
-        link = agent_link(host, home, project_dir=device.project_dir, on_stage=on_stage or ignore)
+        link = agent_link(host, home, project_dir=device.project_dir, cargo=cargo, on_stage=on_stage or ignore)
     except BaseException:
         host.close()
         raise

@@ -2,7 +2,8 @@
 
 Whoever connects to a UART may land anywhere: at a login prompt, in a shell, amid boot messages, in a boot loader, in a
 pager, on a line that an agent left raw. Nothing is typed before the line was listened to, and to a boot loader no more
-than the line end that made it show itself.
+than the line end that made it show itself. Nor is what talks to us trusted: whatever it sends, and however much, every
+step here ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from lading.errors import AuthFailed, ConsoleUnusable, LinkLost
+from lading.links import prompts
 from lading_agent.line.endpoint import leave_frame
 
 if TYPE_CHECKING:
@@ -20,27 +22,18 @@ if TYPE_CHECKING:
 
     from lading_agent.line.stream import Port
 
-LOGIN: Final = re.compile(rb"(?:^|[\r\n ])[\w.\-]* ?login: ?$")
-PASSWORD: Final = re.compile(rb"(?i:password)(?: for [^\r\n]*)?: ?$")
-REFUSED: Final = re.compile(
-    rb"(?i:login incorrect|authentication failure|maximum number of tries|account (?:is )?locked)"
-)
-BOOT_LOADER: Final = re.compile(
-    rb"(?i:hit any key to stop autoboot)[^\n]*$|(?:^|[\r\n])(?:=> ?|U-Boot> ?|MX\d\w*> ?|barebox[^\r\n]*[#:][^\r\n ]* ?"
-    rb"|grub> ?|RedBoot> ?|STM32MP>? ?|Shell> ?)$"
-)
-PAGER: Final = re.compile(rb"(?:--More--[^\r\n]*|\(END\)|lines \d+-\d+[^\r\n]*|\r?\n:)(?:\x1b\[[\d;?]*[a-zA-Z])*\s*$")
-BUSY_PROMPT: Final = re.compile(rb"(?:^|[\r\n])(?:>>> ?|\(gdb\) ?|sqlite> ?|mysql> ?|ftp> ?)$")
-ESCAPES: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
-
 XON: Final = b"\x11"
 KILL_LINE: Final = b"\x15"
 INTERRUPT: Final = b"\x03"
 KEPT: Final = 64 * 1024
-LISTEN_S: Final = 0.25
+LISTEN_S: Final = 0.15
 QUIET_S: Final = 0.35
+PROMPT_QUIET_S: Final = 0.03
+"""Silence behind what looks like a shell's prompt that is enough."""
 BOOT_S: Final = 120.0
 ANSWER_S: Final = 3.0
+ATTEMPTS: Final = 8
+_COMPUTED: Final = re.compile(rb"LADING-42")
 
 
 class Console:
@@ -57,6 +50,7 @@ class Console:
         self._description = description
         self._clock = clock
         self._heard = b""
+        self._secret = b""
         self.logged_in = False
         """Whether the shell is there because we logged in."""
 
@@ -91,25 +85,41 @@ class Console:
     @property
     def heard(self) -> bytes:
         """What was heard since :meth:`forget`, without colours and cursor movements."""
-        return ESCAPES.sub(b"", self._heard)
+        return prompts.plain(self._heard)
+
+    def shown(self, heard: bytes | None = None) -> str:
+        """The end of what was heard, as a message may repeat it: without what a terminal obeys, and without the
+        password."""
+        return prompts.last_line(self._heard if heard is None else heard, self._secret)
 
     def wait_for(self, pattern: re.Pattern[bytes], timeout_s: float) -> re.Match[bytes] | None:
         """Listen until what was heard matches; None when it does not in time."""
-        until = self._clock() + timeout_s
-        while True:
+        found: re.Match[bytes] | None = None
+
+        def matches() -> bool:
+            nonlocal found
             found = pattern.search(self.heard)
-            if found is not None:
-                return found
+            return found is not None
+
+        self._wait_until(matches, timeout_s)
+        return found
+
+    def _wait_until(self, true: Callable[[], bool], timeout_s: float) -> bool:
+        until = self._clock() + timeout_s
+        while not true():
             left = until - self._clock()
             if left <= 0:
-                return None
+                return False
             self.listen(min(left, 0.25))
+        return True
 
     def settle(self, quiet_s: float = QUIET_S, most_s: float = BOOT_S) -> None:
-        """Listen until the line is quiet for a while."""
+        """Listen until the line is quiet for a while, a short one where a shell's prompt seems to stand."""
         until = self._clock() + most_s
-        while self._clock() < until and self.listen(quiet_s):
-            pass
+        while self._clock() < until:
+            prompt = prompts.looks_like_shell(self._heard)
+            if not self.listen(min(quiet_s, PROMPT_QUIET_S) if prompt else quiet_s):
+                return
 
     # -- landing ------------------------------------------------------------------------------------------------------
 
@@ -123,30 +133,32 @@ class Console:
         Raises:
             ConsoleUnusable: no shell can be had: nobody answers, garbage, a boot loader, another program.
             AuthFailed: the login was refused, or nobody said who logs in.
+            LinkLost: the line is gone.
         """
         until = self._clock() + BOOT_S
-        while self._clock() < until and self.listen(LISTEN_S):
-            self._refuse_boot_loader(self.heard)
+        quiet = LISTEN_S
+        while self._clock() < until and self.listen(quiet):
+            self._refuse_boot_loader()
+            quiet = PROMPT_QUIET_S if prompts.looks_like_shell(self._heard) else LISTEN_S
         asked = False
-        for attempt in range(8):
-            heard = self.heard
-            self._refuse_boot_loader(heard)
-            if LOGIN.search(heard) and asked:
+        for attempt in range(ATTEMPTS):
+            self._refuse_boot_loader()
+            if asked and prompts.is_login(self._heard):
                 self._log_in(user, password)
                 return
-            if PASSWORD.search(heard) and asked:
+            if asked and prompts.is_password(self._heard):
                 self.say("\n")  # of somebody else's beginning: back to the login prompt
                 self.forget()
                 self.settle(3.5, 8.0)
                 continue
-            if asked and PAGER.search(heard):
+            if asked and prompts.is_pager(self._heard):
                 self.say("q")
-                self.settle()
+                self.settle(most_s=8.0)
             self.forget()
             if self._shell_answers(attempt):
                 return
             asked = True
-            if attempt >= 2 and garbled(self.heard):
+            if attempt >= 2 and prompts.garbled(self.heard):
                 break
             if attempt in (1, 4):
                 self._take_back()
@@ -156,20 +168,21 @@ class Console:
         """Whether a shell computes for us; what a login prompt says to it is left in :attr:`heard`."""
         # A line that garbage came over may have been told to stop (XOFF), and may have half a word typed.
         self.say(b"\n" if attempt == 0 else XON + KILL_LINE + b"\n")
-        self.settle(0.1 + 0.15 * min(attempt, 4), 6.0)
-        heard = self.heard
-        if LOGIN.search(heard) or PASSWORD.search(heard) or BOOT_LOADER.search(heard) or PAGER.search(heard):
+        self.settle(0.25 + 0.1 * min(attempt, 4), 6.0)
+        heard = self._heard
+        recognised = (prompts.is_login, prompts.is_password, prompts.is_boot_loader, prompts.is_pager)
+        if any(is_that(heard) for is_that in recognised):
             return False
         if not heard and attempt < 2:
             return False
-        if BUSY_PROMPT.search(heard):
+        if prompts.is_busy(heard):
             raise ConsoleUnusable(
-                f"{self._description}: another program has the console (it shows {_last_line(heard)!r})",
+                f"{self._description}: another program has the console (it shows {self.shown()!r})",
                 remedy="end it there, or give the console a shell, then try again",
             )
         self.forget()
         self.say(" stty sane; echo LADING-$((6*7))\n")
-        found = self.wait_for(re.compile(rb"LADING-42"), ANSWER_S)
+        found = self.wait_for(_COMPUTED, ANSWER_S)
         if found is not None:
             self.settle(0.05, 1.0)
         return found is not None
@@ -190,8 +203,8 @@ class Console:
             )
         self.forget()
         self.say(f"{user}\n")
-        found = self.wait_for(re.compile(PASSWORD.pattern + rb"|" + REFUSED.pattern + rb"|[$#%>] ?$"), 15.0)
-        if found is not None and PASSWORD.search(self.heard):
+        self._wait_until(lambda: prompts.is_password(self._heard) or self._let_in_or_refused(), 15.0)
+        if prompts.is_password(self._heard):
             secret = password(user)
             if secret is None:
                 self.say("\n")
@@ -199,45 +212,49 @@ class Console:
                     f"{self._description}: {user} needs a password",
                     remedy="set LADING_SERIAL_PASSWORD, or run this in a terminal to be asked",
                 )
+            self._secret = secret.encode("utf-8", "surrogateescape")
             self.forget()
-            self.say(secret.encode() + b"\n")
+            self.say(self._secret + b"\n")
             del secret
-            self.wait_for(re.compile(REFUSED.pattern + rb"|[$#%>] ?$|" + LOGIN.pattern), 20.0)
-        if REFUSED.search(self.heard) or LOGIN.search(self.heard):
+            self._wait_until(lambda: self._let_in_or_refused() or prompts.is_login(self._heard), 20.0)
+        if prompts.is_refusal(self._heard) or prompts.is_login(self._heard):
             raise AuthFailed(
                 f"{self._description}: the console does not let {user} in",
                 remedy="check the user's name and the password",
             )
         self.logged_in = True
-        self.settle()
+        self.settle(most_s=20.0)
         for attempt in range(4):
             self.forget()
             if self._shell_answers(attempt + 1):
                 return
         self._give_up()
 
-    def _refuse_boot_loader(self, heard: bytes) -> None:
-        if BOOT_LOADER.search(heard):
+    def _let_in_or_refused(self) -> bool:
+        return prompts.is_refusal(self._heard) or prompts.looks_like_shell(self._heard, or_other=True)
+
+    def _refuse_boot_loader(self) -> None:
+        if prompts.is_boot_loader(self._heard):
             raise ConsoleUnusable(
-                f"{self._description}: a boot loader has the console (it shows {_last_line(heard)!r})",
+                f"{self._description}: a boot loader has the console (it shows {self.shown()!r})",
                 remedy="let the board boot its system, then try again",
             )
 
     def _give_up(self) -> None:
         heard = self.heard.strip()
-        self._refuse_boot_loader(self.heard)
+        self._refuse_boot_loader()
         if not heard:
             raise ConsoleUnusable(
                 f"{self._description}: nothing answers on this line",
                 remedy="check that the board is on, that RX and TX are crossed, and that its console is on this UART",
             )
-        if garbled(heard):
+        if prompts.garbled(heard):
             raise ConsoleUnusable(
                 f"{self._description}: only garbage comes from this line",
                 remedy="the baud rate is another one: ?baud=115200, 9600, 921600 or 1500000 are common",
             )
         raise ConsoleUnusable(
-            f"{self._description}: there is no shell on this console (it shows {_last_line(heard)!r})",
+            f"{self._description}: there is no shell on this console (it shows {self.shown()!r})",
             remedy="look at it with a terminal program, bring it to a login or shell prompt, then try again",
         )
 
@@ -255,14 +272,3 @@ class Console:
                 self.say(" exit\n")
                 self.settle(0.2, 3.0)
                 self.logged_in = False
-
-
-def garbled(heard: bytes) -> bool:
-    """Whether what was heard is mostly no text: the other end has another baud rate."""
-    odd = sum(byte >= 128 or (byte < 32 and byte not in b"\r\n\t\b\x07\x1b") for byte in heard)
-    return odd * 4 > len(heard)
-
-
-def _last_line(heard: bytes) -> str:
-    lines = [line for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1].strip()[-80:] if lines else ""

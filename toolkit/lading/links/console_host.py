@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from lading.errors import ConsoleUnusable, DeviceUnreachable, LadingError, LinkLost, NoPython
-from lading.links import stage_text
+from lading.links import prompts, stage_text
 from lading.links.console import Console
 from lading.links.host import Finished
 from lading_agent.line import stage
@@ -23,7 +23,7 @@ from lading_agent.line.endpoint import leave_frame
 from lading_agent.line.stream import LineClosed, LineStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -31,13 +31,23 @@ if TYPE_CHECKING:
     from lading_agent.line.endpoint import LineSettings
 
 COMPLAINT_KEPT: Final = 64 * 1024
+MOST_OUTPUT: Final = 64 * 1024 * 1024
+"""What is kept of a command whose output is wanted as a whole; what inflates could go on for ever."""
 START_ATTEMPTS: Final = 3
 START_S: Final = 8.0
 TYPE_ATTEMPTS: Final = 12
+TYPE_S: Final = 240.0
+"""After so long no other attempt begins."""
 NO_PYTHON_SAID: Final = 2
 OPEN_S: Final = 20.0
 END_S: Final = 45.0
 SPEED_S: Final = 3.0
+LINE_S: Final = 1.5
+SPARE_S: Final = 30.0
+"""What all lines together may take, beyond four times as long as the line needs for them."""
+STAGE_S: Final = 20.0
+LAST_WORDS_S: Final = 5.0
+_COUNTED: Final = re.compile(rb"\+(\d{1,9});|Error")
 _ANSWERED: Final = re.compile(rb"LADING-(?:READY|NONE)")
 
 
@@ -115,10 +125,10 @@ class ConsoleHost:
     # -- the first stage ----------------------------------------------------------------------------------------------
 
     def _begin(self, agent: str | None) -> LineStream:
-        if (agent is None or not self._start_from(agent)) and not any(self._type_in() for _ in range(TYPE_ATTEMPTS)):
+        if (agent is None or not self._start_from(agent)) and not self._typed_in():
             raise ConsoleUnusable(
                 f"{self.description}: the first stage does not come through this line whole",
-                remedy="the line loses too much: use a lower baud rate, a shorter cable, or RTS/CTS (?rtscts=true)",
+                remedy="the line loses too much: use a lower baud rate, a shorter cable, or RTS/CTS (?rtscts=1)",
             )
         stream = LineStream(self._port, opens=True, settings=self._settings)
         why = "the first stage does not answer"
@@ -127,9 +137,8 @@ class ConsoleHost:
                 return stream
         except LineClosed as error:
             why = str(error)
-        noise = stream.noise.strip()
+        last = prompts.last_line(stream.noise.encode()) or "nothing"
         stream.close()
-        last = noise.splitlines()[-1][:200] if noise else "nothing"
         raise LinkLost(
             f"{self.description}: the line layer does not come up: {why} (last seen: {last})",
             remedy="look at the console with a terminal program, and try again",
@@ -139,12 +148,16 @@ class ConsoleHost:
         """Start the first stage that came with the agent; False when the device has none, or another one."""
         for _ in range(START_ATTEMPTS):
             self._console.forget()
-            self._console.say(f' p={agent}; [ -f "$p" ] && stty -echo && python3 "$p" stage || echo LADING-NO""NE\n')
+            self._console.say(f' p={agent}; [ -f "$p" ] && stty -echo && python3 -I "$p" stage || echo LADING-NO""NE\n')
             found = self._console.wait_for(_ANSWERED, START_S)
             if found is not None:
                 return found[0].endswith(b"READY")
             self._drop()
         return False
+
+    def _typed_in(self) -> bool:
+        until = time.monotonic() + TYPE_S
+        return any(time.monotonic() < until and self._type_in() for _ in range(TYPE_ATTEMPTS))
 
     def _type_in(self) -> bool:
         """Bring the first stage over as text; False when the line spoilt it."""
@@ -167,14 +180,14 @@ class ConsoleHost:
         console.say(stage_text.stage_zero())
         lines = stage_text.lines()
         have = 0
-        patience = time.monotonic() + 30.0 + sum(map(len, lines)) / (self.bytes_per_second or 1e6) * 4
+        patience = time.monotonic() + SPARE_S + sum(map(len, lines)) / (self.bytes_per_second or 1e6) * 4
         while have < len(lines):
             if time.monotonic() > patience:
                 self._drop()
                 return False
             console.forget()
             console.say(lines[have])
-            found = console.wait_for(re.compile(rb"\+(\d+);|Error|SyntaxError"), 1.5)
+            found = console.wait_for(_COUNTED, LINE_S)
             if found is not None and found[1] is None:
                 self._drop()
                 return False
@@ -182,7 +195,7 @@ class ConsoleHost:
                 have = max(have, min(int(found[1]), len(lines)))
             else:
                 console.say("\n")  # what is left of a line whose end got lost
-        found = console.wait_for(re.compile(rf"{stage.READY}|{stage_text.SPOILT}|Error".encode()), 20.0)
+        found = console.wait_for(re.compile(rf"{stage.READY}|{stage_text.SPOILT}|Error".encode()), STAGE_S)
         if found is not None and found[0] == stage.READY.encode():
             return True
         self._drop()
@@ -201,20 +214,31 @@ class ConsoleHost:
     def _change_speed(self, speed: int) -> None:
         before = self._port.baud
         assert before is not None
-        answer = ConsoleCommand(self, {"speed": speed})
-        if answer.finish().status != 0:
-            self._said(f"the device's port does not do {speed} baud: it stays at {before}")
-            return
-        time.sleep(0.1)
-        try:
-            self._port.set_baud(speed)
-            if self._alive(SPEED_S):
+        with self._lost_is_told():
+            if ConsoleCommand(self, {"speed": speed}).finish().status != 0:
+                self._said(f"the device's port does not do {speed} baud: it stays at {before}")
                 return
-        except OSError:
-            pass
-        self._port.set_baud(before)
-        time.sleep(stage.SPEED_PATIENCE_S)
-        self._said(f"nothing comes through at {speed} baud: back to {before}")
+            time.sleep(0.1)
+            try:
+                self._port.set_baud(speed)
+                why = f"nothing comes through at {speed} baud"
+                if self._alive(SPEED_S):
+                    return
+            except OSError as error:
+                why = f"this computer's port does not do {speed} baud ({error.strerror or error})"
+            self._port.set_baud(before)
+            time.sleep(stage.SPEED_PATIENCE_S)
+            self._said(f"{why}: back to {before}")
+
+    @contextlib.contextmanager
+    def _lost_is_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LinkLost(
+                f"{self.description}: the line was lost: {error.strerror or error}",
+                remedy="check the cable, and try again",
+            ) from error
 
     def _alive(self, within_s: float) -> bool:
         since = time.monotonic()
@@ -237,14 +261,15 @@ class ConsoleHost:
             raise DeviceUnreachable(
                 f"{self.description}: the line is in use by another command", remedy="wait for its end"
             )
-        self._running = ConsoleCommand(self, {"command": command})
+        with self._lost_is_told():
+            self._running = ConsoleCommand(self, {"command": command})
         return self._running
 
     def run(self, command: str, stdin: bytes = b"", timeout_s: float = 60.0) -> Finished:
         """Run a command to its end.
 
         Raises:
-            DeviceUnreachable: the line is gone, or the time is over.
+            DeviceUnreachable: the line is gone, the time is over, or it says more than anything of ours does.
         """
         running = self.start(command)
         seconds = timeout_s + 2 * len(stdin) / (self.bytes_per_second or 1e5)
@@ -252,12 +277,9 @@ class ConsoleHost:
         alarm.daemon = True
         alarm.start()
         try:
-            running.write(stdin)
-            return running.finish()
-        except OSError as error:
-            raise LinkLost(
-                f"{self.description}: the line was lost: {error}", remedy="check the cable, and try again"
-            ) from error
+            with self._lost_is_told():
+                running.write(stdin)
+                return running.finish()
         finally:
             alarm.cancel()
 
@@ -273,8 +295,9 @@ class ConsoleHost:
             sane = self._stream.finish()
             if sane:
                 # The other end has said its last word when it ends its stream too.
+                until = time.monotonic() + LAST_WORDS_S
                 with contextlib.suppress(OSError):
-                    while self._stream.read(4096):
+                    while self._stream.read(4096, max(0.0, until - time.monotonic())):
                         pass
                 self._stream.settle(0.1)
             self._stream.close()
@@ -283,7 +306,8 @@ class ConsoleHost:
                 self._port.set_baud(self._console_baud)
             if not sane:
                 self._port.write(leave_frame())
-            if self._landed:  # what is no shell of ours, a boot loader above all, is typed nothing more
+            # What is no shell of ours, a boot loader above all, is typed nothing more.
+            if self._landed or self._console.logged_in:
                 self._console.give_back(attempts=6 if sane else 2)
         self._port.close()
 
@@ -295,6 +319,7 @@ class ConsoleCommand:
         self._host = host
         self._stream = host.stream
         self._output: deque[bytes] = deque()
+        self._unread = 0
         self._complaint = bytearray()
         self._status: int | None = None
         self._lost: OSError | None = None
@@ -319,6 +344,7 @@ class ConsoleCommand:
                 if not self._take():
                     return b""
             part = self._output.popleft()
+            self._unread -= min(len(part), limit)
             if len(part) > limit:
                 self._output.appendleft(part[limit:])
                 part = part[:limit]
@@ -341,12 +367,21 @@ class ConsoleCommand:
         kind, payload = got
         if kind == stage.OUTPUT:
             self._output.append(payload)
+            self._unread += len(payload)
+            if self._unread > MOST_OUTPUT:
+                raise self._too_much()
         elif kind == stage.COMPLAINT:
             self._complaint += payload
             del self._complaint[:-COMPLAINT_KEPT]
         elif kind == stage.EXIT:
             self._status = _status_of(payload)
         return True
+
+    def _too_much(self) -> OSError:
+        self._output.clear()
+        self._lost = LineClosed(f"the command wrote more than {MOST_OUTPUT} bytes")
+        self._stream.close()
+        return self._lost
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``."""
@@ -383,8 +418,12 @@ class ConsoleCommand:
         """End its input and wait for its end."""
         self.end_input()
         parts = []
+        taken = 0
         while data := self.read(1 << 20):
             parts.append(data)
+            taken += len(data)
+            if taken > MOST_OUTPUT:
+                raise self._too_much()
         return Finished(255 if self._status is None else self._status, b"".join(parts), bytes(self._complaint))
 
     def close(self) -> None:
@@ -413,7 +452,7 @@ class ConsoleCommand:
 def _status_of(payload: bytes) -> int:
     try:
         status = json.loads(payload)["status"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 255
     if not isinstance(status, int):
         return 255

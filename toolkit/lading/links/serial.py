@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lading.bootstrap.cargo import Cargo
     from lading.devices.address import Serial, SerialRfc2217, SerialSocket
     from lading.links.console_host import ConsoleHost
     from lading.links.secrets import Secrets
@@ -18,6 +19,7 @@ def open_console(
     *,
     label: str | None = None,
     project_dir: Path | None = None,
+    cargo: Cargo | None = None,
     secrets: Secrets | None = None,
     said: Callable[[str], None] = lambda _text: None,
 ) -> ConsoleHost:
@@ -27,6 +29,7 @@ def open_console(
         address: where the console is.
         label: what messages call the device; its address when None.
         project_dir: the project whose profiles count for what a device gets.
+        cargo: what a device gets, where that was loaded already.
         secrets: who knows the password; the user when None.
         said: takes what the user would like to know, such as a speed that could not be had.
 
@@ -47,7 +50,7 @@ def open_console(
     def password(user: str) -> str | None:
         return asked.stored(SERIAL_PASSWORD) or asked.ask(f"Password of {user} on {where}: ")
 
-    agent = f'"{home_text(address.home)}/agent/{load_cargo(project_dir).file_name}"'
+    agent = f'"{home_text(address.home)}/agent/{(cargo or load_cargo(project_dir)).file_name}"'
     return ConsoleHost(
         open_port(address, where),
         user=address.user,

@@ -98,9 +98,11 @@ class SerialPort:
         Raises:
             OSError: the port does not do it.
         """
+        import termios
+
         try:
             self._serial.baudrate = baud
-        except (self._failure, ValueError) as error:
+        except (self._failure, ValueError, OverflowError, termios.error) as error:
             raise OSError(errno.EINVAL, str(error)) from error
         self._baud = baud
 

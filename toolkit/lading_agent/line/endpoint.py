@@ -20,6 +20,8 @@ from lading_agent.line.sender import Sender
 
 VERSION: Final = 1
 GREETING: Final = struct.Struct(">B8sHIB")
+ANSWERING: Final = 0xFF
+"""What the tag of the end that was opened differs in: where a line echoes, nobody's own frames count."""
 DEFLATE: Final = 1
 """Flag: this end inflates what it reads and would like to deflate what it writes."""
 OPEN_AGAIN_S: Final = 0.4
@@ -56,7 +58,7 @@ class Endpoint:
         self._session = (session or os.urandom(8)) if opens else b""
         self._sender: Optional[Sender] = None
         self._receiver = Receiver(settings.window)
-        self._tag = 0
+        self._tag = self._other_tag = 0
         self.heard_at = now
         """When the last frame of the other end came."""
         self._bytes_at = now
@@ -114,7 +116,7 @@ class Endpoint:
         elif frame.kind == LEAVE:
             if not self._opens and frame.payload == b"leave":
                 self.left = True
-        elif self._sender is not None and frame.tag == self._tag:
+        elif self._sender is not None and frame.tag == self._other_tag:
             if frame.kind == DATA and len(frame.payload) <= self._settings.max_frame:
                 self.heard_at = now
                 self._receiver.take(frame, now)
@@ -141,7 +143,8 @@ class Endpoint:
         self.heard_at = now
         if self._sender is None:
             self._session = session
-            self._tag = tag_of(session)
+            tag = tag_of(session)
+            self._tag, self._other_tag = (tag, tag ^ ANSWERING) if self._opens else (tag ^ ANSWERING, tag)
             size = max(64, min(max_frame, self._settings.max_frame))
             self.deflate = bool(flags & DEFLATE) and self._settings.deflate
             self._sender = Sender(self._tag, Pace(size, min(window, 1 << 20)), min(window, 1 << 20))
@@ -152,7 +155,8 @@ class Endpoint:
         mine = self._settings
         flags = DEFLATE if mine.deflate else 0
         payload = GREETING.pack(VERSION, self._session, mine.max_frame, mine.window, flags)
-        return LineFrame(kind, tag_of(self._session), 0, 0, payload).encode()
+        tag = tag_of(self._session) ^ (0 if self._opens else ANSWERING)
+        return LineFrame(kind, tag, 0, 0, payload).encode()
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -200,7 +204,7 @@ class Endpoint:
 
 
 def tag_of(session: bytes) -> int:
-    """The tag that marks a session's frames."""
+    """The tag that marks a session's frames: those of the end that opens it."""
     return binascii.crc32(session) & 0xFF
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 READ_SIZE: Final = 4096
 WAIT_S: Final = 0.25
 """How long the reading thread stays in one read of the port."""
+LAST_WAIT_S: Final = 0.02
+"""The same once both directions have ended: whoever closes the stream waits for it."""
 QUEUED: Final = 64 * 1024
 """Octets that wait to be acknowledged before a writer has to wait."""
 DEFLATE_PIECE: Final = 16 * 1024
@@ -126,20 +128,24 @@ class LineStream:
 
     # -- the stream ---------------------------------------------------------------------------------------------------
 
-    def read(self, limit: int) -> bytes:
-        """1 to ``limit`` bytes as soon as there are any; none at the end of the stream.
+    def read(self, limit: int, timeout_s: Optional[float] = None) -> bytes:
+        """1 to ``limit`` bytes as soon as there are any; none at the end of the stream, or when the time is over.
 
         Raises:
             LineClosed: the line is lost.
         """
+        until = None if timeout_s is None else self._clock() + timeout_s
         while True:
-            data = self._more_inflated(limit)
-            if data:
+            over = until is not None and self._clock() >= until
+            data = b"" if over else self._more_inflated(limit)
+            if data or over:
                 return data
             with self._changed:
                 receiver = self._endpoint.receiver
                 while not receiver.readable and not receiver.ended:
                     self._check()
+                    if until is not None and self._clock() >= until:
+                        return b""
                     self._changed.wait(WAIT_S)
                 if receiver.ended:
                     return b""
@@ -235,8 +241,9 @@ class LineStream:
 
     def _listen(self) -> None:
         while not self._stopping:
+            over = self._endpoint.is_open and self._endpoint.receiver.ended and self._endpoint.sender.done
             try:
-                data = self._port.read(READ_SIZE, WAIT_S)
+                data = self._port.read(READ_SIZE, LAST_WAIT_S if over else WAIT_S)
             except (OSError, ValueError) as error:
                 self._break(error)
                 return
