@@ -9,7 +9,7 @@ from lading.check import judge
 from lading.check.verdict import At
 from lading.errors import NoVariantFits, UsageError
 from lading.variants.make import passes
-from lading.variants.told import effort, summary
+from lading.variants.told import effort, promised, summary
 from lading_agent.bill import DEFAULT_VARIANT, BillError
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def in_order(bill: Bill, profile: str = "") -> list[Variant]:
     """The variants from the least conversion to the most; before the others of its kind comes what promises to work."""
 
     def rank(variant: Variant) -> tuple[bool, bool, tuple[int, int], int, str]:
-        promised = variant.provides.get("profiles")
-        fits = isinstance(promised, list) and profile in promised
+        fits = profile in promised(variant)
         size = variant.module.size + sum(model.size for model in variant.models)
         return variant.id != DEFAULT_VARIANT, not fits, effort(variant.conversion), size, variant.id
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lading_agent.bill import Variant
+
 
 def summary(conversion: Iterable[Any]) -> str:
     """One line for people, from a bill that may come from anybody: ``digits@1.0.0 as float32, guest rewritten``."""
@@ -27,6 +29,12 @@ def summary(conversion: Iterable[Any]) -> str:
             else "guest rewritten"
         )
     return ", ".join(said) or "as it was given"
+
+
+def promised(variant: Variant) -> list[str]:
+    """The firmwares on which the check said ``ok`` when the variant was made."""
+    profiles = variant.provides.get("profiles")
+    return [_text(profile) for profile in profiles] if isinstance(profiles, list) else []
 
 
 def effort(conversion: Iterable[Any]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from lading.cli.options import Json
 from lading.cli.screen import Screen
 from lading.errors import UsageError
 from lading.units import format_size
-from lading.variants.told import summary
+from lading.variants.told import promised, summary
 
 EPILOG = "Example:  lading pack examples/digits -o digits.lading"
 
@@ -73,7 +73,7 @@ def pack(
         "variants": [
             {
                 "id": variant.id,
-                "profiles": variant.provides.get("profiles", []),
+                "profiles": promised(variant),
                 "conversion": summary(variant.conversion),
                 "module_bytes": variant.module.size,
                 "model_bytes": sum(model.size for model in variant.models),
@@ -97,7 +97,7 @@ def pack(
                     variant.id,
                     summary(variant.conversion),
                     format_size(variant.module.size + sum(model.size for model in variant.models)),
-                    ", ".join(variant.provides.get("profiles", [])) or "–",
+                    ", ".join(promised(variant)) or "–",
                 ]
                 for variant in packed.bill.variants
             ]
