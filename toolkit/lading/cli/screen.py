@@ -6,7 +6,7 @@ import errno
 import functools
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from lading.cli.streams import abandon, visible
 
@@ -94,14 +94,7 @@ class Screen:
         if not self.width or _room(columns, rows) <= self.width:
             self.table(columns, rows)
             return
-        label = max(map(len, columns[1:]))
-        for row in rows:
-            self.say(row[0], style="bold")
-            for heading, cell in zip(columns[1:], row[1:], strict=True):
-                for line in folded(
-                    visible(cell), self.width, first=f"  {heading.ljust(label)}  ", then=" " * (label + 4)
-                ):
-                    self.say(line)
+        self._stack(columns, rows)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", right: Sequence[str] = ()
@@ -118,18 +111,76 @@ class Screen:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        lines = [[visible(cell) for cell in row] for row in rows]
+        gap, widths = _fitting(columns, lines, right, self.width)
+        if widths is None:
+            if title:
+                self.say(title, style="italic")
+            self._stack(columns, lines)
+            return
+        table = Table(
+            title=title or None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1) if gap == WIDE else (0, 1, 0, 0),
+        )
         for n, column in enumerate(columns):
             # What stands first is the name that the reader will write somewhere: it stays in one piece.
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=n == 0)
-        for row in rows:
-            table.add_row(*(Text(visible(cell), style=STYLES.get(cell, "")) for cell in row))
+            justify: Literal["left", "right"] = "right" if column in right else "left"
+            table.add_column(column, justify=justify, overflow="fold", no_wrap=n == 0, width=widths[n] or None)
+        for line in lines:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in line))
         if sys.stdout.isatty():
             self.out.print(table, soft_wrap=False)
             return
         with self.out.capture() as drawn:
             self.out.print(table, soft_wrap=True)
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
+
+    def _stack(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        label = max(map(len, columns[1:]), default=0)
+        for row in rows:
+            self.say(row[0], style="bold")
+            for heading, cell in zip(columns[1:], row[1:], strict=True):
+                if not heading and not cell:
+                    continue
+                begin, then = f"  {heading.ljust(label)}  ", " " * (label + 4)
+                for line in folded(visible(cell), self.width, first=begin, then=then):
+                    self.say(line)
+
+
+WIDE, NARROW = 3, 2
+"""Columns of a terminal between two columns of a table."""
+_EDGES = 2
+
+
+def _fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str], width: int
+) -> tuple[int, list[int] | None]:
+    """How far the columns of a table stand apart on a terminal, and how wide each is, so that no word is broken.
+
+    None: there is no room for that. Numbers, which stand to the right, and names, which come first, stay whole.
+    """
+
+    def longest(n: int, *, whole: bool) -> int:
+        cells = [columns[n], *(row[n] for row in rows)]
+        return max((len(part) for cell in cells for part in ([cell] if whole else cell.split())), default=0)
+
+    needed = [longest(n, whole=True) for n in range(len(columns))]
+    if not width or sum(needed) + WIDE * (len(columns) - 1) + _EDGES <= width:
+        return WIDE, [0] * len(columns)
+    widths = [longest(n, whole=n == 0 or columns[n] in right) for n in range(len(columns))]
+    for gap in (WIDE, NARROW):
+        room = width - sum(widths) - gap * (len(columns) - 1) - _EDGES
+        if room < 0:
+            continue
+        for _ in range(room):
+            poorest = max(range(len(columns)), key=lambda n: needed[n] - widths[n])
+            if needed[poorest] > widths[poorest]:
+                widths[poorest] += 1
+        return gap, widths
+    return NARROW, None
 
 
 def _console(file: TextIO, width: int | None = None) -> Console:
@@ -154,6 +205,7 @@ STYLES = {
     "fails": "red",
     "failed": "red",
     "unknown": "yellow",
+    "variant": "yellow",
     "current": "bold green",
     "measured": "green",
     "declared": "cyan",

@@ -33,10 +33,20 @@ def list_(as_json: Json = False) -> Answer:
 
     def render(screen: Screen) -> None:
         rows = [
-            [id_, _runtime(p), p.wasi_nn, p.provenance.known_by, "yes" if p.runs_guests else "no", origins[id_]]
+            [
+                id_,
+                _runtime(p),
+                p.wasi_nn.replace("wit-", "wit ", 1),
+                p.provenance.known_by,
+                "yes" if p.runs_guests else "no",
+                origins[id_],
+            ]
             for id_, p in found.items()
         ]
-        screen.table(["profile", "runtime", "wasi-nn", "known by", "emulated", "from"], rows)
+        columns = ["profile", "runtime", "wasi-nn", "known by", "emulated", "from"]
+        if set(origins.values()) == {"shipped"}:  # says nothing then
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        screen.table(columns, rows)
 
     document = [
         {

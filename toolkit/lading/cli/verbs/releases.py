@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -12,6 +12,9 @@ from lading.units import format_size
 
 if TYPE_CHECKING:
     from lading.cli.screen import Screen
+
+SHOWN: Final = 10
+"""Lines of the history that people are shown; documents have all that the device tells."""
 
 EPILOG = "Example:  lading releases emulated://raspberry-pi-4b digits"
 
@@ -48,6 +51,14 @@ def releases(
             for entry in listing["releases"]
         ]
         screen.table(["release", "", "", "installed", "size"], rows, title=listing["app"], right=["size"])
+        history = listing["history"]
+        if history:
+            left_out = f", the last {SHOWN} of {len(history)}" if len(history) > SHOWN else ""
+            screen.table(
+                ["release", "what happened", "when", "by"],
+                [[entry.get(key) or "–" for key in ("release", "action", "at", "by")] for entry in history[-SHOWN:]],
+                title=f"history{left_out}",
+            )
         if pending := listing.get("pending"):
             from lading.cli.keeping_answer import pending_line
 

@@ -30,14 +30,11 @@ def list_(as_json: Json = False) -> Answer:
                 t.title,
                 t.architecture,
                 _memory(t.memory_bytes),
-                _size(t.storage_bytes),
                 t.profiles[0] + (f" and {len(t.profiles) - 1} more" if len(t.profiles) > 1 else ""),
             ]
             for t in found
         ]
-        screen.table(
-            ["target", "board", "architecture", "memory", "storage", "firmware"], rows, right=["memory", "storage"]
-        )
+        screen.table(["target", "board", "architecture", "memory", "firmware"], rows, right=["memory"])
 
     return Answer({"targets": [t.resolved() for t in found]}, render)
 
