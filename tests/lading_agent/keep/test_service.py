@@ -300,14 +300,42 @@ def test_with_neither_it_is_refused_and_nothing_is_left(linux: Any, board: Board
     with pytest.raises(NoService, match="can start nothing by itself: no systemctl; no crontab"):
         agent.service("enable")
     assert service_state.enabled(board.layout, "echo") is None
+    assert agent.service("disable")["changed"] is False, "it never was"
 
 
 def test_a_refusal_of_systemd_leaves_nothing(linux: Any, board: Board) -> None:
-    agent, _ = linux("systemctl", "loginctl", REFUSE="yes")
+    agent, system = linux("systemctl", "loginctl", REFUSE="yes")
     agent.push(UP)
     with pytest.raises(DeviceError, match="masked"):
         agent.service("enable")
     assert service_state.enabled(board.layout, "echo") is None
+    assert not system.unit.with_name("lading-echo.service").exists()
+    assert agent.service("disable")["changed"] is False
+
+
+def test_a_service_of_which_nothing_readable_is_written_down_is_taken_away_whole(linux: Any, board: Board) -> None:
+    agent, system = linux("systemctl", "loginctl")
+    agent.push(UP)
+    agent.service("enable")
+    (service_state.folder(board.layout, "echo") / "enabled.json").write_text("{}")
+    unit = system.unit.with_name("lading-echo.service")
+    assert unit.exists()
+    assert agent.service("disable")["changed"] is True
+    assert not unit.exists()
+    assert agent.service("disable")["changed"] is False
+
+
+def test_the_unit_of_another_folder_is_left_alone(linux: Any, board: Board) -> None:
+    agent, system = linux("systemctl", "loginctl")
+    agent.push(UP)
+    unit = system.unit.with_name("lading-echo.service")
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    unit.write_text("# of somebody else\n")
+    with pytest.raises(DeviceError, match="is not of this folder"):
+        agent.service("enable")
+    service_state.folder(board.layout, "echo").mkdir(parents=True)
+    agent.service("disable")
+    assert unit.read_text() == "# of somebody else\n"
 
 
 def test_a_pending_release_has_a_watcher_at_the_devices_start_as_long_as_it_waits(linux: Any, board: Board) -> None:

@@ -143,8 +143,14 @@ class Systemd:
             raise AgentError(
                 "device", f"{path} cannot be written: {error.strerror}", "give the user the rights to that folder"
             ) from error
-        self._must("daemon-reload")
-        self._must("enable", *(["--now"] if start else []), path.name)
+        try:
+            self._must("daemon-reload")
+            self._must("enable", *(["--now"] if start else []), path.name)
+        except AgentError:
+            if not other:
+                path.unlink()
+                _call(self._environment, "systemctl", "--user", "daemon-reload")
+            raise
 
     def remove(self, name: str) -> None:
         """Disable the unit and take its file away. It is not ended: a watcher takes its own unit away."""
@@ -156,8 +162,12 @@ class Systemd:
         self._must("daemon-reload")
 
     def installed(self, name: str) -> bool:
-        """Whether the unit is there."""
-        return self._path(name).exists()
+        """Whether the unit is there, and of this folder."""
+        try:
+            there = self._path(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return False
+        return there[:1] == boot_files.unit("", [], str(self._home)).splitlines()[:1]
 
     def where(self, name: str) -> str:
         """The unit's file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
@@ -32,23 +33,23 @@ def enable(served: Served, app: str) -> List[str]:
     Releases(served.layout, app).require_current()
     before = service_state.enabled(served.layout, app)
     notes: List[str] = []
-    make_dirs(service_state.folder(served.layout, app))
     way = None if served.emulated else _way(served)
+    make_dirs(service_state.folder(served.layout, app))
     linger_is_ours = before.linger_is_ours if before is not None else False
     if isinstance(way, boot.Systemd):
         linger_is_ours, notes = _linger(way, linger_is_ours)
     how = way.how if way is not None else AGENT
     # First: what is not written down would never be taken away.
     service_state.write_enabled(served.layout, app, Enabled(how, now(), linger_is_ours))
-    if way is not None:
-        try:
+    try:
+        if way is not None:
             way.install(_name(app), f"lading: {app}", [*served.own_words("service"), "--app", app], start=True)
-        except BaseException:
-            if before is None:
-                _forget(served, app)
-            raise
-    if not isinstance(way, boot.Systemd):
-        service.start(served, app)
+        if not isinstance(way, boot.Systemd):
+            service.start(served, app)
+    except BaseException:
+        if before is None:
+            _undo(served, app, way)
+        raise
     return notes
 
 
@@ -62,7 +63,9 @@ def disable(served: Served, app: str) -> bool:
     if found is None and not service_state.folder(served.layout, app).exists():
         return False
     way = None
-    if found is not None and found.how != AGENT:
+    if found is None:
+        _remove_unnoted(served, app)
+    elif found.how != AGENT:
         way = _way(served, found.how)
         way.remove(_name(app))
     stop(served, app)
@@ -170,6 +173,22 @@ def _hand_on_linger(served: Served, way: boot.Systemd) -> None:
             service_state.write_enabled(served.layout, app, replace(other, linger_is_ours=True))
             return
     way.linger(False)
+
+
+def _undo(served: Served, app: str, way: Optional[Boot]) -> None:
+    """Nothing is left of a service that could not be enabled."""
+    if way is not None:
+        with contextlib.suppress(AgentError):
+            if way.installed(_name(app)):
+                way.remove(_name(app))
+    _forget(served, app)
+
+
+def _remove_unnoted(served: Served, app: str) -> None:
+    """Take away what starts a service of which nothing readable is written down, by whatever the device has."""
+    way = None if served.emulated else boot.find(served.surroundings.environment, served.layout.home)[0]
+    if way is not None and way.installed(_name(app)):
+        way.remove(_name(app))
 
 
 def _forget(served: Served, app: str) -> None:
