@@ -46,8 +46,11 @@ class Unserved:
     profile: str
     known_by: str
     reason: str
-    """What stands in the way of the nearest attempt."""
+    """What the check says of the guest as it was given."""
     remedy: str = ""
+    """What to do about that, or about what became of the last attempt."""
+    attempt: str = ""
+    """How far the last attempt at a variant came; empty where none could be thought of."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def make_variants(
     unserved = []
     for one in served:
         if one.key is None:
-            unserved.append(Unserved(one.profile, one.known_by, one.reason, one.remedy))
+            unserved.append(Unserved(one.profile, one.known_by, one.reason, one.remedy, one.attempt))
         else:
             by_key.setdefault(one.key, []).append(one.profile)
     default = Made(trace=trace, profiles=tuple(by_key.pop(_DEFAULT, ())))
@@ -138,6 +141,7 @@ class _Served:
     """Of what was made for it; None: nothing could be."""
     reason: str = ""
     remedy: str = ""
+    attempt: str = ""
 
 
 class _Maker:
@@ -162,11 +166,14 @@ class _Maker:
         reason, remedy = found.sentence(), found.remedy
         if not self._trace.calls:
             return _Served(profile.id, known_by, None, reason, remedy)
+        attempt = ""
         for candidate in candidates(self._trace, profile, self._facts):
             try:
                 key = self._build(candidate, profile)
             except VariantError as error:
-                reason, remedy = f"{reason}; {error.message}", error.remedy or remedy
+                attempt, remedy = error.message, error.remedy or remedy
+                continue
+            if key == _DEFAULT:
                 continue
             made = self._made[key]
             assert made.trace is not None
@@ -174,8 +181,8 @@ class _Maker:
             if passes(verdict) or (verdict.verdict == "unknown" and not profile.runs_guests):
                 return _Served(profile.id, known_by, key)
             said = verdict.sentence() if verdict.verdict != "ok" else "; ".join(verdict.warnings)
-            reason, remedy = f"with {summary(made.conversion)}: {said}", verdict.remedy or remedy
-        return _Served(profile.id, known_by, None, reason, remedy)
+            attempt, remedy = f"{summary(made.conversion)}: {said}", verdict.remedy or remedy
+        return _Served(profile.id, known_by, None, reason, remedy, attempt)
 
     def _spec(self, model: TracedModel) -> ModelSpec | None:
         """The project's own model, if the guest gets it by name alone: only then another can be put in its place."""
@@ -215,8 +222,9 @@ class _Maker:
                 self._module, self._trace, profile, now, self._ways,
                 carried=self._carried(models) if candidate.carried else {}, optimize=self._optimize,
             )  # fmt: skip
-            module, answers = rewritten.module, rewritten.answers
-            conversion += rewritten.changes
+            if rewritten.module != self._module:
+                module, answers = rewritten.module, rewritten.answers
+                conversion += rewritten.changes
         key = _key(module, models)
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())

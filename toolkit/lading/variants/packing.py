@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lading.bundle.content import Bytes, FileContent
@@ -48,7 +48,7 @@ class Report:
     profiles: tuple[str, ...]
     """The firmwares that were looked at."""
     unserved: tuple[dict[str, str], ...] = ()
-    """Those that none of the variants suits: ``profile``, ``known_by``, ``reason``, ``remedy``."""
+    """Those that none of the variants suits: ``profile``, ``known_by``, ``reason``, ``remedy``, ``attempt``."""
     note: str = ""
     """Why there is nothing but the guest as it is."""
 
@@ -170,10 +170,7 @@ def _document(found: Variants, contents: dict[str, bytes]) -> dict[str, Any]:
     return {
         "default": {"needs": _needs(default), "provides": {"profiles": list(default.profiles)}},
         "others": others,
-        "unserved": [
-            {"profile": u.profile, "known_by": u.known_by, "reason": u.reason, "remedy": u.remedy}
-            for u in found.unserved
-        ],
+        "unserved": [asdict(u) for u in found.unserved],
         "note": "",
     }
 

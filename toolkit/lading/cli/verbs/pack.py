@@ -90,7 +90,9 @@ def pack(
         if report.note:
             screen.note(report.note, style="yellow")
         for missing in report.unserved:
-            screen.note(f"no variant for {missing['profile']}: {missing['reason']}", style="yellow")
+            screen.note(
+                f"no variant for {missing['profile']}: {missing['attempt'] or missing['reason']}", style="yellow"
+            )
         if len(packed.bill.variants) > 1:
             rows = [
                 [
