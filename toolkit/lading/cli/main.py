@@ -31,6 +31,7 @@ from lading.cli.verbs import (
     init,
     inspect,
     logs,
+    matrix,
     pack,
     probe,
     profiles,
@@ -102,8 +103,6 @@ DEVICES.command("list", cls=Verb, epilog=device.LIST_EPILOG)(device.list_)
 DEVICES.command("show", cls=Verb, epilog=device.SHOW_EPILOG)(device.show)
 DEVICES.command("remove", cls=Verb, epilog=device.REMOVE_EPILOG)(device.remove)
 DEVICES.command("rekey", cls=Verb, epilog=device.REKEY_EPILOG)(device.rekey)
-PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
-PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 BOARDS = typer.Typer(help="Boards without hardware: an ARM Linux under QEMU, and others. Alone: the list of them.")
 BOARDS.command("build", cls=Verb, epilog=board.BUILD_EPILOG)(board.build)
 BOARDS.command("up", cls=Verb, epilog=board.UP_EPILOG)(board.up)
@@ -113,6 +112,8 @@ BOARDS.command("console", cls=Verb, epilog=board.CONSOLE_EPILOG)(board.console)
 BOARDS.command("ssh", cls=Verb, epilog=board.SSH_EPILOG)(board.ssh)
 BOARDS.command("reset", cls=Verb, epilog=board.RESET_EPILOG)(board.reset)
 BOARDS.command("power-cut", cls=Verb, epilog=board.CUT_EPILOG)(board.power_cut)
+PROFILES = typer.Typer(help="The software on boards that hosts guests, and how it behaves. Alone: the list of them.")
+PROFILES.command("list", cls=Verb, epilog=profiles.LIST_EPILOG)(profiles.list_)
 PROFILES.command("show", cls=Verb, epilog=profiles.SHOW_EPILOG)(profiles.show)
 PROFILES.command("diff", cls=Verb, epilog=profiles.DIFF_EPILOG)(profiles.diff)
 PROFILES.command("new", cls=Verb, epilog=profiles.NEW_EPILOG)(profiles.new)
@@ -126,6 +127,7 @@ APP.command("import", cls=Verb, rich_help_panel=PROJECT, epilog=import_.EPILOG)(
 APP.command("retype", cls=Verb, rich_help_panel=PROJECT, epilog=retype.EPILOG)(retype.retype)
 APP.command("quantize", cls=Verb, rich_help_panel=PROJECT, epilog=quantize.EPILOG)(quantize.quantize)
 APP.command("check", cls=Verb, rich_help_panel=PROJECT, epilog=check.EPILOG)(check.check)
+APP.command("matrix", cls=Verb, rich_help_panel=PROJECT, epilog=matrix.EPILOG)(matrix.matrix)
 APP.command("trace", cls=Verb, rich_help_panel=PROJECT, epilog=trace.EPILOG)(trace.trace)
 APP.add_typer(DEVICES, name="device", rich_help_panel=DEVICE)
 APP.command("deploy", cls=Verb, rich_help_panel=DEVICE, epilog=deploy.EPILOG)(deploy.deploy)
@@ -145,11 +147,11 @@ APP.command("probe", cls=Verb, rich_help_panel=DEVICE, epilog=probe.EPILOG)(prob
 APP.command("conformance", cls=Verb, rich_help_panel=KNOWLEDGE, epilog=conformance.EPILOG)(conformance.conformance)
 APP.add_typer(TARGETS, name="targets", rich_help_panel=KNOWLEDGE)
 APP.add_typer(PROFILES, name="profiles", rich_help_panel=KNOWLEDGE)
+APP.add_typer(BOARDS, name="board", rich_help_panel=LOCAL)
 APP.command("emulate", cls=Verb, rich_help_panel=LOCAL, epilog=emulate.EPILOG)(emulate.emulate)
 APP.add_typer(ENGINES, name="engines", rich_help_panel=LOCAL)
 
 
-APP.add_typer(BOARDS, name="board", rich_help_panel=LOCAL)
 def _called(words: list[str]) -> int:
     try:
         return int(typer.main.get_command(APP).main(args=words, prog_name="lading", standalone_mode=False) or 0)
