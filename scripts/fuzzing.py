@@ -69,7 +69,8 @@ def build(into: Path, source: Path = SOURCE) -> tuple[Path, int]:
         subprocess.run([gcc, *_FLAGS, *_SANITIZERS, *more, "-c", path, "-o", made], check=True)
         objects.append(made)
     program = into / "fuzz-runner"
-    link = ["-Wl,--wrap=run_ends", "-o", str(program), *map(str, objects), "-ldl", "-lpthread", "-lm"]
+    wrapped = "-Wl,--wrap=run_ends,--wrap=models_given"
+    link = [wrapped, "-o", str(program), *map(str, objects), "-ldl", "-lpthread", "-lm"]
     subprocess.run([gcc, *_SANITIZERS, *link], check=True)
     code = subprocess.run(["objdump", "-d", program], check=True, capture_output=True, text=True).stdout
     return program, sum(bool(_TRACED.search(line)) for line in code.splitlines())
