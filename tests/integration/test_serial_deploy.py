@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tests.support.apps import write_app
 from tests.support.command import Lading
 from tests.support.console import ConsoleDevice, session_of, wait_until
 from tests.support.local_host import SYSTEM_PATH
+from tests.support.port_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -297,17 +297,19 @@ def test_a_password_is_in_no_output_and_on_no_command_line(lading: Lading, tmp_p
 
 def test_a_console_over_tcp(lading: Lading, board: ConsoleDevice) -> None:
     """As QEMU and serial port servers give it: the line's bytes on a TCP connection."""
-    bridge = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.tcp_bridge", board.line.computer],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert bridge.stdout is not None
-        port = int(bridge.stdout.readline())
-        apps = lading.json("status", f"serial+socket://127.0.0.1:{port}")["apps"]
-        assert set(apps) == {"digits"}
-    finally:
-        bridge.kill()
-        bridge.communicate()
+    with serving("tcp_bridge", board.line.computer) as (port, _):
+        assert set(lading.json("status", f"serial+socket://127.0.0.1:{port}")["apps"]) == {"digits"}
+
+
+def test_a_deploy_through_a_port_server(
+    lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path, digits_bundle: Path
+) -> None:
+    """RFC 2217: the server sets its line, to the console's speed and to the higher one that both ends agree on."""
+    board = plug("--follow-speed")
+    app = write_app(tmp_path / "app", guests.says("hello\n"))
+    with serving("rfc2217_server", board.line.computer) as (port, _):
+        address = f"serial+rfc2217://127.0.0.1:{port}?baud=115200&speed=460800"
+        assert "hello" in lading("deploy", app, address).out
+        assert lading.json("deploy", digits_bundle, address)["devices"][0]["push"]["already_current"]
+        assert set(lading.json("status", address)["apps"]) == {"digits", app_name(app)}
+    assert release_state(board, app_name(app)).startswith("1.0.0-")

@@ -86,7 +86,7 @@ def _in_a_child(terminal: str, command: Sequence[str], env: Mapping[str, str]) -
             if fd > 2:
                 os.close(fd)
             os.chdir(env["HOME"])  # what a broken line types by accident must not hit anything
-            subprocess.run(["stty", "sane"], check=False)
+            subprocess.run(["stty", "sane", "115200"], check=False)
             os.execvpe(command[0], list(command), dict(env))
         finally:
             os._exit(127)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.errors import AuthFailed, ConsoleUnusable, DeviceUnreachable, LadingError, NoPython, PortInUse
+from lading.errors import AuthFailed, ConsoleUnusable, DeviceUnreachable, NoPython, PortInUse
 from lading.links.console_host import ConsoleHost
 from lading.links.serial_port import SerialPort
 from lading_agent.line.endpoint import LineSettings
@@ -325,21 +324,6 @@ def test_a_port_in_use_names_who_holds_it(start: Callable[..., ConsoleDevice]) -
     device = start()
     with open_host(device), pytest.raises(PortInUse, match="is in use"):
         port_of(device)
-
-
-def test_a_port_that_is_not_there_lists_those_that_are() -> None:
-    with pytest.raises(DeviceUnreachable, match="there is no port /dev/ttyUSB77"):
-        SerialPort("/dev/ttyUSB77", "serial:///dev/ttyUSB77", baud=115200)
-
-
-def test_a_port_without_permission_names_the_group(tmp_path: Path) -> None:
-    if os.getuid() == 0:
-        pytest.skip("root may open every port")
-    node = tmp_path / "tty"
-    node.write_bytes(b"")
-    node.chmod(stat.S_IRGRP)
-    with pytest.raises(LadingError, match="you may not use"):
-        SerialPort(str(node), f"serial://{node}", baud=115200)
 
 
 def test_a_higher_speed_is_agreed_and_the_consoles_own_comes_back(start: Callable[..., ConsoleDevice]) -> None:

@@ -107,9 +107,7 @@ def _as_stage(on_stage: Callable[[Stage], None] | None) -> Callable[[str], None]
     return lambda text: (on_stage or ignore)(Stage("line", text))
 
 
-def _over(
-    host: Host, device: Device, home: str | None, cargo: Cargo, on_stage: Callable[[Stage], None] | None
-) -> Link:
+def _over(host: Host, device: Device, home: str | None, cargo: Cargo, on_stage: Callable[[Stage], None] | None) -> Link:
     """A link to the agent of a host; the connection ends with it."""
     from lading.bootstrap import agent_link
     from lading.bootstrap.stages import ignore

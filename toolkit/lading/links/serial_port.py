@@ -7,12 +7,16 @@ import errno
 import os
 import select
 import stat
+import termios
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.errors import DeviceUnreachable, PortInUse, PortRefused
 
 if TYPE_CHECKING:
+    import socket
+
     from lading.devices.address import Serial, SerialRfc2217, SerialSocket
 
 POLL_S: Final = 0.05
@@ -40,17 +44,19 @@ class SerialPort:
         self._failure = serial.SerialException
         try:
             options: dict[str, Any] = {} if "://" in url else {"exclusive": True}
-            self._serial: Any = serial.serial_for_url(
-                url, baudrate=baud or 115200, timeout=POLL_S, rtscts=rtscts, **options
-            )
-        except (serial.SerialException, OSError, ValueError) as error:
+            with warnings.catch_warnings():  # pyserial starts a thread in an old way
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._serial: Any = serial.serial_for_url(
+                    url, baudrate=baud or 115200, timeout=POLL_S, rtscts=rtscts, **options
+                )
+        except (serial.SerialException, OSError, ValueError, OverflowError, termios.error) as error:
             raise _refused(error, url, description) from error
         self._baud = baud
         # A local port is read without pyserial in between: whatever is there, at once.
         self._fd: int | None = None if "://" in url else self._serial.fileno()
         if self._fd is None:
-            with contextlib.suppress(AttributeError, OSError):
-                _no_delay(self._serial)
+            with contextlib.suppress(OSError):
+                _no_delay(_socket_of(self._serial))
 
     @property
     def baud(self) -> int | None:
@@ -98,8 +104,6 @@ class SerialPort:
         Raises:
             OSError: the port does not do it.
         """
-        import termios
-
         try:
             self._serial.baudrate = baud
         except (self._failure, ValueError, OverflowError, termios.error) as error:
@@ -108,8 +112,11 @@ class SerialPort:
 
     def close(self) -> None:
         """Let go of it; others may use it."""
+        inner = _socket_of(self._serial)
         with contextlib.suppress(OSError, self._failure):
             self._serial.close()
+        if inner is not None:  # pyserial lets it lie when the other end has gone first
+            inner.close()
 
 
 def open_port(address: Serial | SerialSocket | SerialRfc2217, label: str | None = None) -> SerialPort:
@@ -129,12 +136,18 @@ def open_port(address: Serial | SerialSocket | SerialRfc2217, label: str | None 
     return SerialPort(f"socket://{host}:{address.port}", label)
 
 
-def _no_delay(port: Any) -> None:
+def _no_delay(inner: socket.socket | None) -> None:
+    import socket
+
+    if inner is not None:
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _socket_of(port: Any) -> socket.socket | None:
     import socket
 
     inner = getattr(port, "_socket", None)
-    if isinstance(inner, socket.socket):
-        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return inner if isinstance(inner, socket.socket) else None
 
 
 def _refused(error: Exception, url: str, description: str) -> DeviceUnreachable:
@@ -152,17 +165,36 @@ def _refused(error: Exception, url: str, description: str) -> DeviceUnreachable:
                 remedy="end that program (ModemManager: sudo systemctl stop ModemManager), then try again",
             )
         if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-            there = serial_ports()
             return DeviceUnreachable(
                 f"{description}: there is no port {url}",
-                remedy=f"ports of this computer: {', '.join(there)}" if there else "plug the adapter in; none is there",
+                remedy=f"plug the adapter in, or give another one{_listed()}",
             )
+        if number == errno.ENOTTY or isinstance(error, termios.error) or "configure port" in str(error):
+            return DeviceUnreachable(
+                f"{description}: {url} is no serial port", remedy=f"give the port of a serial line{_listed()}"
+            )
+        reason = os.strerror(number) if number else str(error)
         return DeviceUnreachable(
-            f"{description}: {url} cannot be opened as a serial port: {error}", remedy="give the port of a serial line"
+            f"{description}: {url} cannot be opened: {reason}", remedy=f"give the port of a serial line{_listed()}"
+        )
+    if "support RFC2217" in str(error):
+        return DeviceUnreachable(
+            f"{description}: what listens there is no port server of RFC 2217",
+            remedy="serial+socket:// is for servers that pass a line's bytes on as they are",
+        )
+    if "rejected value" in str(error) or "accept parameter" in str(error):
+        return DeviceUnreachable(
+            f"{description}: the port server does not set its port as it is asked to: {error}",
+            remedy="another speed may do (?baud=…)",
         )
     return DeviceUnreachable(
         f"{description}: nobody answers there: {error}", remedy="see that the port server or the board runs"
     )
+
+
+def _listed() -> str:
+    there = serial_ports()
+    return f"; ports of this computer: {', '.join(there)}" if there else "; this computer has none at the moment"
 
 
 def _owned_by(path: str) -> str:
