@@ -333,8 +333,10 @@ def _drop(store: Store, gone: Sequence[Installed], dry_run: bool, *, with_app: b
 
 
 def _status_of(store: Store, app: str) -> dict[str, Any]:
+    current = store.current(app)
     return {
-        "current": _id(store.current(app)),
+        "current": _id(current),
+        "variant": None if current is None else current.header.variant,
         "previous": _id(store.previous(app)),
         "releases": [release.id for release in store.of(app)],
         "pinned": [release.id for release in store.of(app) if release.pinned],

@@ -66,8 +66,11 @@ def status(served: Served, exchange: Exchange) -> Dict[str, Any]:
 
 def _app_status(served: Served, name: str) -> Dict[str, Any]:
     found = Releases(served.layout, name)
+    current = found.current()
+    there = found.read(current) if current is not None else None
     return {
-        "current": found.current(),
+        "current": current,
+        "variant": None if there is None else there.variant,
         "previous": found.previous(),
         "releases": [release.id for release in found.installed()],
         "pinned": found.pins(),

@@ -36,6 +36,7 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
             [
                 name,
                 entry["current"] or "–",
+                entry.get("variant") or "–",
                 entry["previous"] or "–",
                 str(len(entry["releases"])),
                 format_size(entry["state_bytes"]),
@@ -43,7 +44,7 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
             for name, entry in state["apps"].items()
         ]
         if rows:
-            screen.table(["app", "current", "previous", "releases", "state"], rows, right=["releases", "state"])
+            screen.table(["app", "current", "variant", "previous", "releases", "state"], rows, right=["releases", "state"])
             for name, entry in state["apps"].items():
                 _say_kept(screen, name, entry)
         else:
