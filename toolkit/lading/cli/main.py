@@ -16,6 +16,7 @@ from lading.cli.help import Verb
 from lading.cli.invocation import INVOCATION, completed, guest_verb, split
 from lading.cli.screen import Screen
 from lading.cli.verbs import (
+    adapt,
     board,
     check,
     confirm,
@@ -25,6 +26,7 @@ from lading.cli.verbs import (
     emulate,
     engines,
     fetch,
+    flash,
     gc,
     golden,
     import_,
@@ -125,6 +127,8 @@ APP.command("pack", cls=Verb, rich_help_panel=PROJECT, epilog=pack.EPILOG)(pack.
 APP.command("inspect", cls=Verb, rich_help_panel=PROJECT, epilog=inspect.EPILOG)(inspect.inspect)
 APP.command("import", cls=Verb, rich_help_panel=PROJECT, epilog=import_.EPILOG)(import_.import_)
 APP.command("retype", cls=Verb, rich_help_panel=PROJECT, epilog=retype.EPILOG)(retype.retype)
+APP.command("adapt", cls=Verb, rich_help_panel=PROJECT, epilog=adapt.EPILOG)(adapt.adapt)
+APP.command("flash-image", cls=Verb, rich_help_panel=PROJECT, epilog=flash.EPILOG)(flash.flash_image)
 APP.command("quantize", cls=Verb, rich_help_panel=PROJECT, epilog=quantize.EPILOG)(quantize.quantize)
 APP.command("check", cls=Verb, rich_help_panel=PROJECT, epilog=check.EPILOG)(check.check)
 APP.command("matrix", cls=Verb, rich_help_panel=PROJECT, epilog=matrix.EPILOG)(matrix.matrix)

@@ -97,7 +97,6 @@ class _Adaptation:
 
     def _function(self, at: int, entry: ImportEntry) -> list[Change]:
         name, plan = entry.name, self.plan
-        self.calls.notes.clear()
         adapter = self.calls.adapter(name)
         if adapter is None and plan.guest.module == plan.host.module:
             return []
@@ -107,7 +106,7 @@ class _Adaptation:
             return [Change(name, f"imported from {plan.host.module}")]
         self._add(adapter, entry.type_index)
         self.editor.redirect(at, adapter.name)
-        return [Change(name, "; ".join(self.calls.notes) or f"as {plan.host.name} has it")]
+        return [Change(name, self.calls.told() or f"as {plan.host.name} has it")]
 
     def _add(self, function: Function, type_index: int | None = None) -> None:
         """Add a function and everything that it calls."""

@@ -50,7 +50,8 @@ class Calls:
         self.host = plan.host
         self.errno = "" if numbers.same_errno(plan.host, plan.guest) else "call adapter.errno"
         self.scratch = place_of(room.pages, room.data)
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._kinds: list[str] = []
 
     def helper(self, name: str) -> Function | None:
         """A function that adapters of this plan call, by its name; None for one that is not of the plan."""
@@ -75,14 +76,20 @@ class Calls:
         Raises:
             NotAdaptable: nothing on that host does what the function does.
         """
+        self._notes, self._kinds = [], []
         params = tuple((name, "i32") for name in PARAMETERS[self.guest.layout][function])
         name = f"adapter.{function}"
         text = self._text(function)
         return None if text is None else Function(name, params, ("i32",), text, _locals(text, params))
 
+    def told(self) -> str:
+        """What the adapter that was written last does, in words."""
+        kinds = [*self._kinds, *(["errnos"] if self.errno else [])]
+        return "; ".join([*([f"{', '.join(kinds)} of {self.host.name}"] if kinds else []), *self._notes])
+
     def _text(self, function: str) -> str | None:
         if function in _DONE and self._idle(function):
-            self.notes.append(f"{function} does nothing: {self.host.name} keeps what is let go")
+            self._notes.append(f"{function} does nothing: {self.host.name} keeps what is let go")
             return "i32.const 0"
         if function in BY_NAME and self.room.models:
             return self._embedded()
@@ -105,13 +112,13 @@ class Calls:
         host = self.host
         other = _STAND_INS.get(function)
         if other in host.functions:
-            self.notes.append(f"{function} is done by {other}")
+            self._notes.append(f"{function} is done by {other}")
             if other == "load_by_name":
                 return f"local.get name local.get name-length local.get graph-out call host.{other} {self.errno}"
             return f"""local.get name local.get name-length local.get name i32.const 0 local.get graph-out
               call host.{other} {self.errno}"""
         if function in self.plan.uncalled:
-            self.notes.append(f"{function}, which the guest imports and does not call, fails")
+            self._notes.append(f"{function}, which the guest imports and does not call, fails")
             return f"i32.const {numbers.errno(self.guest, 'unsupported_operation')}"
         raise NotAdaptable(
             f"the guest imports {function}, which {host.name} does not have, and nothing there does the same",
@@ -137,7 +144,7 @@ class Calls:
     def _embedded(self) -> str:
         """Load a model that is part of the guest, by its name."""
         host, room = self.host, self.room
-        self.notes.append("loads models that are part of the guest")
+        self._notes.append("loads models that are part of the guest")
         parts = []
         for name, (at, size) in room.models.items():
             text = name.encode()
@@ -167,6 +174,7 @@ class Calls:
         ):
             if numbers.same_enum(mine, theirs, renamed):
                 continue
+            self._kinds.append(f"{what}s")
             codes += f" local.get {what} call adapter.{what} local.set {what} "
             if theirs.deadly:
                 codes += f"local.get {what} i32.const {numbers.REFUSED} i32.eq if {self._fail(bad)} end "
@@ -176,6 +184,7 @@ class Calls:
                 return self._same("load")
             first = "builders builder-count" if guest.layout == WITX else "builder-array"
             return codes + " ".join(f"local.get {p}" for p in first.split()) + f" {rest} {self.errno}"
+        self._kinds.append("layout")
         if guest.layout != WITX:
             return (
                 f"""{codes} local.get builder-array i32.load 0 local.get builder-array i32.load 4 {rest} {self.errno}"""
@@ -207,6 +216,8 @@ class Calls:
         alike = guest.layout == host.layout and not conversions
         if alike and (host.ignores_types or (same_types and not floats)):
             return self._same("set_input")
+        self._kinds += [] if same_types and not floats else ["tensor types"]
+        self._kinds += [] if guest.layout == host.layout else ["layout"]
         decoded = self._witx_input() if guest.layout == WITX else self._legacy_input(bool(conversions))
         plain = f"i32.const {host.tensor_types.numbers['f32']} local.set $host-code"
         if not floats:
@@ -301,6 +312,8 @@ class Calls:
         alike = guest.layout == host.layout and guest.size_unit == host.size_unit
         if alike and not conversions and (guest.wants_byte_size or not host.wants_byte_size):
             return self._same(function)
+        self._kinds += [] if guest.layout == host.layout else ["layout"]
+        self._kinds += [] if alike and not host.wants_byte_size else ["sizes"]
         given = f"""{self._sizes(function)}
           {self._ask(function, "local.get output")} local.set $e
           local.get $e if
