@@ -34,7 +34,7 @@ from lading_agent.wire.frames import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lading.links.base import Link
 
@@ -156,6 +156,28 @@ class Connection:
             raise self._lost(error.strerror or str(error)) from error
         except ValueError as error:
             raise VersionMismatch(f"{self._link.description}: {error}", remedy="update the agent") from error
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[Callable[[], None]]:
+        """Let short frames go out together; yields what sends those that wait, to be called before waiting.
+
+        Raises:
+            LinkLost: the link is broken.
+        """
+        self._writer.hold()
+        try:
+            yield lambda: self._out(self._writer.flush)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._writer.let_go()
+            raise
+        self._out(self._writer.let_go)
+
+    def _out(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except OSError as error:
+            raise self._lost(error.strerror or str(error)) from error
 
     @property
     def pours(self) -> bool:

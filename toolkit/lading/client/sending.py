@@ -111,13 +111,14 @@ class Sender:
         self._total = sum(self._sizes[digests[index]] - offset for index, offset in needed)
         self._pace = Pace() if paced and self._total > AHEAD else None
         self._tell()
-        for index, offset in needed:
-            self._call.tell("blob", index=index, offset=offset)
-            self._send_blob(digests[index], offset)
-        self._call.tell("commit")
+        with self._connection.together() as flush:
+            for index, offset in needed:
+                self._call.tell("blob", index=index, offset=offset)
+                self._send_blob(digests[index], offset, flush)
+            self._call.tell("commit")
         self._connection.round_trips += 1
 
-    def _send_blob(self, digest: str, offset: int) -> None:
+    def _send_blob(self, digest: str, offset: int, flush: Callable[[], None]) -> None:
         left = self._sizes[digest] - offset
         first = self._done == 0 and self._pace is not None
         with self._open(digest) as file:
@@ -127,7 +128,7 @@ class Sender:
                 size = min(FIRST if first else READ, left)
                 first = False
                 if place is not None and size >= WORTH_POURING:
-                    self._listen(size)
+                    self._listen(size, flush)
                     try:
                         self._call.pour(place[0], place[1] + self._sizes[digest] - left, size)
                     except EOFError:
@@ -138,7 +139,7 @@ class Sender:
                     size = len(data)
                     if not data:
                         raise self._ended(digest)
-                    self._listen(size)
+                    self._listen(size, flush)
                     self._call.data(data)
                 left -= size
                 self._done += size
@@ -147,8 +148,10 @@ class Sender:
     def _ended(self, digest: str) -> BundleError:
         return BundleError(f"{self._damaged} ends inside of {digest}", remedy="pack it again, or fetch it again")
 
-    def _listen(self, octets: int) -> None:
+    def _listen(self, octets: int, flush: Callable[[], None]) -> None:
         """Hear what the agent says meanwhile, until so many octets may follow: it may refuse what is being sent."""
+        if self._has_to_wait(octets):
+            flush()
         while (frame := self._call.receive(wait=self._has_to_wait(octets))) is not None:
             self.take(frame)
         if self._pace is not None:

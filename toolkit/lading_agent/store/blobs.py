@@ -11,7 +11,7 @@ from queue import Queue
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from lading_agent.errors import AgentError
-from lading_agent.store.durable import make_way, sync_dir
+from lading_agent.store.durable import make_way, sync_dir, sync_files
 
 if TYPE_CHECKING:
     from lading_agent.store.layout import Layout
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 FLUSH_EVERY = 16 * 1024 * 1024
 """A large blob is written back while it still arrives, so that the sync at its end finds little to do."""
+SMALL = 1024 * 1024
+"""Blobs up to this size are synced together: the journal is written once for many, not once for each."""
+AT_ONCE = 200
+"""How many at most, and so many files are open meanwhile."""
 
 
 class BadContent(Exception):
@@ -77,9 +81,20 @@ def part_offset(layout: Layout, digest: str, size: int) -> int:
     return there if there <= size else 0
 
 
+def _open_part(path: str) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        os.chmod(path, 0o644)  # noqa: PTH101  a whole one that did not get its name any more is read-only
+        return os.open(path, flags)
+
+
 def _resume(fd: int, size: int, offset: int) -> Any:
     """The hash of what is there, which ends at ``offset`` from now on."""
     there = os.fstat(fd).st_size
+    if there == offset == 0:
+        return hashlib.sha256()
     if not 0 <= offset <= min(there, size):
         raise AgentError("usage", f"a blob cannot go on at {offset}: {there} bytes are here", "deploy again")
     os.ftruncate(fd, offset)
@@ -92,7 +107,8 @@ def _resume(fd: int, size: int, offset: int) -> Any:
 class Receiver:
     """Takes the content of several blobs, one after the other, and makes it durable all at once.
 
-    Each blob is hashed as it arrives. A thread of its own syncs: disk and link work at the same time.
+    Each blob is hashed as it arrives. A thread of its own syncs: disk and link work at the same time. None gets its
+    name before it is synced.
     """
 
     def __init__(self, layout: Layout, steps: Steps) -> None:
@@ -106,7 +122,8 @@ class Receiver:
         self._flushed = 0
         self._hasher = hashlib.sha256()
         self._whole: Dict[str, int] = {}
-        self._queue: Queue[Optional[Tuple[int, bool]]] = Queue(maxsize=64)
+        self._small: List[int] = []
+        self._queue: Queue[Optional[Tuple[List[int], bool]]] = Queue(maxsize=64)
         self._failure: Optional[BaseException] = None
         self._syncer: Optional[threading.Thread] = None
 
@@ -118,10 +135,7 @@ class Receiver:
     def begin(self, digest: str, size: int, offset: int) -> None:
         """Open a blob's part file, to go on at ``offset``."""
         self._steps.reach("stage")
-        part = self._layout.part(digest)
-        with contextlib.suppress(FileNotFoundError):
-            part.chmod(0o644)  # a whole one that did not get its name any more is read-only
-        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = _open_part(str(self._layout.part(digest)))
         try:
             self._hasher = _resume(fd, size, offset)
         except BaseException:
@@ -150,7 +164,7 @@ class Receiver:
             self._finish()
         elif self._at - self._flushed >= FLUSH_EVERY:
             self._flushed = self._at
-            self._sync(os.dup(self._fd), whole=False)
+            self._sync([os.dup(self._fd)], whole=False)
 
     def _finish(self) -> None:
         fd, self._fd = self._fd, -1
@@ -160,26 +174,41 @@ class Receiver:
                 self._layout.part(self._digest).unlink()
             raise BadContent(self._digest, resumed=self._start > 0)
         self._whole[self._digest] = self._size
-        self._sync(fd, whole=True)
+        if self._size > SMALL:
+            self._sync([fd], whole=True)
+            return
+        self._small.append(fd)
+        if len(self._small) == AT_ONCE:
+            self._sync_small()
 
-    def _sync(self, fd: int, *, whole: bool) -> None:
+    def _sync_small(self) -> None:
+        small, self._small = self._small, []
+        if small:
+            self._sync(small, whole=True)
+
+    def _sync(self, fds: List[int], *, whole: bool) -> None:
         if self._syncer is None:
             self._syncer = threading.Thread(target=self._sync_all, name="blob-sync", daemon=True)
             self._syncer.start()
-        self._queue.put((fd, whole))
+        self._queue.put((fds, whole))
 
     def _sync_all(self) -> None:
-        for fd, whole in iter(self._queue.get, None):
+        for fds, whole in iter(self._queue.get, None):
             try:
                 if self._failure is None:
-                    if whole:
-                        self._steps.reach("blob-sync")
-                        os.fchmod(fd, 0o444)
-                    os.fsync(fd)
+                    self._sync_some(fds, whole=whole)
             except BaseException as error:  # noqa: BLE001  it is raised again by whoever waits for the syncs
                 self._failure = error
             finally:
-                os.close(fd)
+                for fd in fds:
+                    os.close(fd)
+
+    def _sync_some(self, fds: List[int], *, whole: bool) -> None:
+        for fd in fds:
+            if whole:
+                self._steps.reach("blob-sync")
+                os.fchmod(fd, 0o444)
+        sync_files(fds)
 
     def _join(self) -> None:
         if self._syncer is not None:
@@ -189,13 +218,18 @@ class Receiver:
 
     def commit(self) -> None:
         """Give every whole blob its name, durably."""
+        self._sync_small()
         self._join()
         if self._failure is not None:
             raise self._failure
         for digest in self._whole:
             self._steps.reach("blob-rename")
-            make_way(self._layout.blob(digest), self._layout.scratch())
-            self._layout.part(digest).rename(self._layout.blob(digest))
+            part, blob = str(self._layout.part(digest)), str(self._layout.blob(digest))
+            try:
+                os.rename(part, blob)  # noqa: PTH104  there may be many
+            except IsADirectoryError:
+                make_way(self._layout.blob(digest), self._layout.scratch())
+                os.rename(part, blob)  # noqa: PTH104
         if self._whole:
             self._steps.reach("blobs-sync")
             sync_dir(self._layout.blobs)
@@ -207,4 +241,5 @@ class Receiver:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        self._sync_small()
         self._join()

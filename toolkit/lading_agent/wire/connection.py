@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Final, Mapping, Optional
 
 from lading_agent.wire import messages
 from lading_agent.wire.frames import CHUNK, HELLO, MAGIC, MAX_HELLO, header
+
+SHORT: Final = 8192
+"""A payload up to this size is worth a copy, so that it goes out with its header."""
+TOGETHER: Final = 64 * 1024
+"""So many octets of short frames go out together."""
 
 
 class FrameWriter:
@@ -15,8 +20,34 @@ class FrameWriter:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._lock = threading.Lock()
+        self._held: Optional[bytearray] = None
         self.limit = MAX_HELLO
         """Longest payload that the other side accepts."""
+
+    def hold(self) -> None:
+        """Let short frames wait, and go out together once they are worth it, until :meth:`let_go`."""
+        with self._lock:
+            if self._held is None:
+                self._held = bytearray()
+
+    def flush(self) -> None:
+        """Send what waits.
+
+        Raises:
+            OSError: the link is broken.
+        """
+        with self._lock:
+            self._flush()
+
+    def let_go(self) -> None:
+        """Send what waits; from now on frames go out at once.
+
+        Raises:
+            OSError: the link is broken.
+        """
+        with self._lock:
+            self._flush()
+            self._held = None
 
     def hello(self, doc: Mapping[str, Any]) -> None:
         """Begin the stream: the magic, then the hello."""
@@ -35,7 +66,7 @@ class FrameWriter:
         if len(payload) > self.limit:
             raise ValueError(f"a message of {len(payload)} bytes is over the other side's limit of {self.limit}")
         with self._lock:
-            self._write(header(kind, request, len(payload)) + payload)
+            self._short(header(kind, request, len(payload)) + payload)
 
     def data(self, kind: int, request: int, payload: bytes, channel: int = 0) -> None:
         """Send bytes, in as many frames as the other side's limit asks for.
@@ -60,13 +91,28 @@ class FrameWriter:
             OSError: the link is broken.
         """
         with self._lock:
+            self._flush()
             self._write(header(kind, request, count, channel))
             pour()
 
     def _send(self, kind: int, request: int, payload: bytes, channel: int) -> None:
         head = header(kind, request, len(payload), channel)
-        if len(payload) <= 4096:
-            self._write(head + payload)
+        if len(payload) <= SHORT:
+            self._short(head + payload)
         else:
+            self._flush()
             self._write(head)
             self._write(payload)
+
+    def _short(self, frame: bytes) -> None:
+        if self._held is None:
+            self._write(frame)
+            return
+        self._held += frame
+        if len(self._held) >= TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = bytes(self._held), bytearray()
+            self._write(held)
