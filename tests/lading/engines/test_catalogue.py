@@ -147,6 +147,19 @@ def test_a_wrong_entry_is_named_with_file_and_key(case: str, config: Path) -> No
     assert remedy in caught.value.remedy
 
 
+def test_a_wrong_entry_is_left_out_of_listings_and_stops_nobody_who_does_not_ask_for_it(config: Path) -> None:
+    Tiny().write(config)
+    path = config / "lading" / "engines" / "wasmtime-99.0.0.toml"
+    path.write_text(path.read_text().replace("schema = 1", "schema = 2", 1))
+    told: list[DataFileError] = []
+    found = engines.load_all(skipped=told.append)
+    assert len(found) >= 4
+    assert [str(path) in error.message for error in told] == [True]
+    assert engines.find("litert").name == "litert"
+    with pytest.raises(DataFileError, match=re.escape(str(path))):
+        engines.find("wasmtime")
+
+
 def test_an_architecture_that_is_there_twice_is_named(config: Path) -> None:
     Tiny().write(config)
     path = config / "lading" / "engines" / "wasmtime-99.0.0.toml"

@@ -89,6 +89,7 @@ def test_a_project_s_profile_hides_the_shipped_one(project: Path) -> None:
         (HEAD + "[targets]\nunknown = \"bad\"", "targets.unknown", "'bad'"),
         (HEAD + "[statuses]\ntrap = 300", "statuses.trap", ""),
         (HEAD + "[link]\nunknown-import = \"maybe\"", "link.unknown-import", "maybe"),
+        (HEAD + "[wasm.features]\ntail-calls = true", "wasm.features.tail-calls", "not a feature"),
         (HEAD + "[functions]\nfrobnicate = []", "functions.frobnicate", "function"),
         (HEAD + "[functions]\ncompute = [{ step = \"contxt\", fail = \"trap\" }]",
          "functions.compute[0].step", "step"),
@@ -233,3 +234,13 @@ def test_profiles_that_extend_each_other_are_refused(project: Path) -> None:
         write(project, name, f'schema = 1\nextends = "{base}"\ntitle = "x"\n')
     with pytest.raises(DataFileError, match="circle"):
         profiles.find("one", project)
+
+
+def test_features_are_called_the_same_everywhere() -> None:
+    """By the reader of modules, by what is probed, and by what a check takes for granted."""
+    from lading.check.loading import EVERYWHERE, FLAGS, IMPLIED
+    from lading.probe.features import NAMES
+    from lading.wasm.features import FEATURES
+    from tests.support.wasm_texts import FEATURES as TRIED
+
+    assert set(TRIED) | set(NAMES) | set(EVERYWHERE) | set(FLAGS) | set(IMPLIED) <= FEATURES

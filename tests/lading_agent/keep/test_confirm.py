@@ -142,6 +142,18 @@ def test_the_same_release_again(board: Board) -> None:
         assert agent.push(NEW, confirm_within_s=LONG, force=True).pending is None, "there is nothing to go back to"
 
 
+def test_that_the_release_was_current_already_is_said(board: Board) -> None:
+    said: list[str] = []
+    with on_old(board).session() as agent:
+        done = agent.push(OLD, confirm_within_s=LONG, on_event=lambda _, told: said.append(str(told.get("text"))))
+        assert (done.already_current, done.pending) == (True, None)
+        assert said == [f"echo {OLD.release} was current already: the device will not go back from it by itself"]
+        agent.push(NEW, confirm_within_s=LONG)
+        said.clear()
+        agent.push(NEW, confirm_within_s=LONG, on_event=lambda _, told: said.append(str(told.get("text"))))
+        assert said == [], "it waits as it did"
+
+
 def test_a_removed_app_leaves_no_watcher(board: Board) -> None:
     with on_old(board).session() as agent:
         agent.push(NEW, confirm_within_s=LONG)

@@ -11,7 +11,7 @@ from lading.engines.schema import SCHEMA, EngineTable, WheelTable
 from lading.errors import NoSuchEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 KIND: Final = "engines"
@@ -68,13 +68,20 @@ class Engine:
         return {"architecture": architecture, **{name: version for name, version in found.items() if version}}
 
 
-def load_all(project_dir: Path | None = None) -> list[Engine]:
+def load_all(project_dir: Path | None = None, *, skipped: datafiles.Skipped | None = None) -> list[Engine]:
     """Every engine of the catalogue, the newest version of each first.
 
+    Args:
+        project_dir: the project whose own files count as well.
+        skipped: is told of each file that cannot be used, which then is not among the engines.
+
     Raises:
-        DataFileError: a file of the catalogue is wrong.
+        DataFileError: a file of the catalogue is wrong, and there is no ``skipped``.
     """
-    found = [_load(file) for file in datafiles.search(KIND, project_dir).values()]
+    return _sorted(datafiles.usable(datafiles.search(KIND, project_dir).values(), _load, skipped).values())
+
+
+def _sorted(found: Iterable[Engine]) -> list[Engine]:
     return sorted(found, key=lambda engine: (-NAMES.index(engine.name), ordered(engine.version)), reverse=True)
 
 
@@ -83,9 +90,11 @@ def find(name: str, version: str | None = None, project_dir: Path | None = None)
 
     Raises:
         NoSuchEngine: there is none.
-        DataFileError: a file of the catalogue is wrong.
+        DataFileError: a file of that engine's is wrong.
     """
-    named = [engine for engine in load_all(project_dir) if engine.name == name]
+    # A file of another engine's is none of this one's business, whatever is wrong with it.
+    files = [file for id_, file in datafiles.search(KIND, project_dir).items() if id_.startswith(f"{name}-")]
+    named = _sorted(datafiles.usable(files, _load, None).values())
     if not named:
         raise NoSuchEngine(f"there is no engine {name!r}", remedy=f"engines are {' and '.join(NAMES)}")
     wanted = [e for e in named if e.version == version or (version is None and e.table.default)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lading import names
 from lading.datafiles import invalid
 from lading.profiles.params import check_params
+from lading.wasm.features import FEATURES
 from lading_agent.nn import rules_handles, rules_load, rules_run  # noqa: F401  (they register the steps)
 from lading_agent.nn.calls import CRASHES
 from lading_agent.nn.decode import PARAMETERS
@@ -45,6 +46,7 @@ def check(profile: FirmwareProfile, where: str) -> None:
     """
     if profile.command is not None:
         _command(where, profile.command)
+    _features(where, profile.wasm.features)
     if profile.abi is None:
         if profile.functions:
             raise invalid(where, "abi", "is missing, but there are functions", remedy="add the [abi] table")
@@ -69,6 +71,18 @@ def check(profile: FirmwareProfile, where: str) -> None:
         _codes(where, key, codes, numbers, outcomes)
     _tensors(where, profile, outcomes)
     _functions(where, profile, outcomes)
+
+
+def _features(where: str, features: Iterable[str]) -> None:
+    for name in features:
+        if name not in FEATURES:
+            near = names.near(name, FEATURES)
+            raise invalid(
+                where,
+                f"wasm.features.{name}",
+                "is not a feature of WebAssembly that modules are looked through for",
+                remedy=f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(sorted(FEATURES))}",
+            )
 
 
 def _command(where: str, command: Command) -> None:

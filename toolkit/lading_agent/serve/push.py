@@ -58,6 +58,9 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
         return job.look(force)
     if not force and job.is_current():
         judgements.keep_judged(served, bill.app.name, bill.release, judged)
+        if within_s is not None and confirm.told(served, bill.app.name) is None:
+            text = f"{bill.app.name} {bill.release} was current already: the device will not go back from it by itself"
+            exchange.event("log", level="warning", text=text)
         return job.summary(already_current=True)
     with locked(served.layout.lock, exchange.owner, f"push of {bill.app.name} {bill.app.version}"):
         served.steps.reach("lock")

@@ -29,7 +29,7 @@ def list_(as_json: Json = False) -> Answer:
     from lading.engines.fetching import fetched
     from lading.engines.installed import packages
 
-    known = engines.load_all(Path.cwd())
+    known = engines.load_all(Path.cwd(), skipped=Screen(as_json=as_json).skipped)
     here = {(f.name, f.version, f.architecture): f for f in packages(known)}
     document: list[dict[str, Any]] = [
         {
@@ -144,7 +144,7 @@ def verify(as_json: Json = False) -> Answer:
     from lading.engines.installed import cached, packages
     from lading.errors import EngineDamaged
 
-    known = engines.load_all(Path.cwd())
+    known = engines.load_all(Path.cwd(), skipped=Screen(as_json=as_json).skipped)
     found = [*packages(known), *cached(known)]
     damaged = [f for f in found if f.state == "damaged"]
 
