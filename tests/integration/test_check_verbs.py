@@ -127,12 +127,32 @@ def test_damaged_input_is_one_sentence(lading: Lading, tmp_path: Path) -> None:
 
 def test_deploy_refuses_what_the_check_says_will_not_work(lading: Lading, digits: Path, store: Path) -> None:
     device = f"emulated://raspberry-pi-4b?firmware=wasmedge-0.17&state={store}"
-    done = lading("deploy", digits, device, expect=1)
+    done = lading("deploy", digits, device, "--variant", "default", expect=1)
     assert "the check says: fails on wasmedge-0.17: set_input (call 3): invalid_argument (1)" in done.err
     assert lading.json("status", device)["apps"] == {}
-    document = json.loads(lading("deploy", digits, device, "--json", expect=1).stdout)
+    document = json.loads(lading("deploy", digits, device, "--variant", "default", "--json", expect=1).stdout)
     assert document["devices"][0]["error"]["code"] == "check-refused"
     assert document["devices"][0]["checked"] is True
+
+
+def test_where_no_variant_fits_the_nearest_is_named_and_nothing_is_sent(
+    lading: Lading, digits: Path, store: Path
+) -> None:
+    device = f"emulated://raspberry-pi-4b?firmware=wasmtime-witx&state={store}"
+    for verb in ("deploy", "push"):
+        done = lading(verb, digits, device, "--json", expect=1)
+        (answer,) = json.loads(done.stdout)["devices"]
+        assert answer["error"]["code"] == "no-variant"
+        assert "no variant fits" in answer["error"]["message"]
+        assert "the nearest is" in answer["error"]["message"]
+        assert answer["error"]["remedy"]
+        assert {v["variant"] for v in answer["error"]["details"]["variants"]} >= {
+            "default",
+            "wamr-2.4",
+            "wasmedge-0.17",
+        }
+        assert answer["variant"]["chosen"] is None
+    assert lading.json("status", device)["apps"] == {}
 
 
 def test_a_model_under_another_name_is_found_before_anything_is_sent(lading: Lading, digits: Path, board: str) -> None:
