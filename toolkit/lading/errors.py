@@ -62,6 +62,8 @@
     ├── VariantError          1     a model or guest cannot be had in the form that a board needs
     │   ├── NotRetypable            a model whose inputs or outputs cannot have another type
     │   ├── NotQuantizable          a model that cannot be quantized
+    │   ├── FlashImageError         an image for a microcontroller's flash cannot be made
+    │   │   └── DoesNotFit          guest, models or memory are more than the board has
     │   └── NotAdaptable            a guest that cannot be rewritten for a host
     └── RunFailed             1     a run ended by the host, not by the guest
         └── CannotRun               the guest cannot be run at all
@@ -499,6 +501,18 @@ class NotQuantizable(VariantError):
     """A model that cannot be quantized, or not with what is installed or given."""
 
     code = "not-quantizable"
+
+
+class FlashImageError(VariantError):
+    """An image for a microcontroller's flash that cannot be made."""
+
+    code = "flash-image"
+
+
+class DoesNotFit(FlashImageError):
+    """Guest, models or what they need at run time are more than a microcontroller has."""
+
+    code = "does-not-fit"
 
 
 class NotAdaptable(VariantError):

@@ -82,6 +82,7 @@ class Target:
             "cpu": table["cpu"],
             "memory": table["memory"],
             "storage": table["storage"],
+            "flash": table["flash"],
             "emulation": table["emulation"],
             "provenance": table["provenance"],
             "origin": self.origin,
@@ -210,7 +211,42 @@ def _check_emulation(table: TargetTable, where: str) -> None:
             raise datafiles.invalid(where, key, "is missing", remedy="say how much the machine of [emulation] has")
 
 
-_RULES: Final = (_check_memory, _check_kind, _check_unique, _check_emulation)
+def _check_flash(table: TargetTable, where: str) -> None:
+    flash = table.flash
+    if flash is None:
+        return
+    if table.kind != "microcontroller":
+        raise datafiles.invalid(where, "flash", "on a board with an operating system", remedy="leave it out")
+    whole = table.storage.external if flash.external else table.storage.size
+    end, before = 0, ""
+    for index, partition in enumerate(flash.partition):
+        key = f"flash.partition[{index}]"
+        if partition.offset < end:
+            raise datafiles.invalid(
+                where, f"{key}.offset", f"begins before '{before}' ends", remedy="give partitions in order, apart"
+            )
+        end, before = partition.offset + partition.size, partition.name
+        if whole is not None and end > whole:
+            raise datafiles.invalid(where, f"{key}.size", "reaches past the flash", remedy="see storage for its size")
+    block = flash.littlefs.block_size
+    releases = [p for p in flash.partition if p.use == "releases"]
+    if len(releases) != 1:
+        raise datafiles.invalid(
+            where,
+            "flash.partition",
+            f"{len(releases)} partitions are for releases",
+            remedy="write use = 'releases' in one",
+        )
+    if block < 128 or releases[0].offset % block or releases[0].size % block or releases[0].size < 2 * block:
+        raise datafiles.invalid(
+            where,
+            "flash.littlefs.block-size",
+            f"partition '{releases[0].name}' is not made of at least two blocks of {block} bytes",
+            remedy="offset and size have to be multiples of it",
+        )
+
+
+_RULES: Final = (_check_memory, _check_kind, _check_unique, _check_emulation, _check_flash)
 
 
 def _snake(value: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from lading.datafiles import Table
-from lading.units import Size  # noqa: TC001  # msgspec reads the annotations at run time
+from lading.units import Size
 
 SCHEMA = 1
 
@@ -174,6 +174,56 @@ class ProgramEmulation(Table, frozen=True, tag_field="kind", tag="program"):
 Emulation = DebianEmulation | ProgramEmulation
 
 
+Address = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
+
+
+class Partition(Table, frozen=True):
+    """A part of the flash that a firmware sets aside."""
+
+    name: Word
+    offset: Address
+    """Bytes from the start of the flash."""
+    size: Size
+    use: Literal["boot", "firmware", "releases", "other"] = "other"
+    """``releases``: the file system that lading's releases lie in."""
+    note: Text | None = None
+
+
+class LittleFs(Table, frozen=True):
+    """The file system of the partition for releases, as the firmware mounts it."""
+
+    block_size: Size
+    """What is erased at a time."""
+    prog_size: Size = field(default_factory=lambda: Size(16))
+    """What is written at a time, at least; as Zephyr has it unless said otherwise."""
+    cache_size: Size = field(default_factory=lambda: Size(64))
+    """A file of no more lies in its folder."""
+
+
+class FlashWriter(Table, frozen=True):
+    """A command line that writes an image."""
+
+    tool: Text
+    command: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    """Word by word. ``{file}`` is the image, ``{offset}`` where it goes from the start of the flash, ``{address}`` the
+    same in the processor's address space, both in hexadecimal; ``{offset-decimal}``, ``{size}``, ``{port}``."""
+    note: Text | None = None
+
+
+class Flash(Table, frozen=True):
+    """How the flash is divided by a usual firmware, and how an image gets there."""
+
+    known_by: Literal["measured", "declared", "inferred"]
+    source: Text
+    partition: Annotated[tuple[Partition, ...], Meta(min_length=1)]
+    littlefs: LittleFs
+    address: Address = 0
+    """Where the processor sees the start of the flash."""
+    external: bool = False
+    """Whether it is the flash beside the microcontroller's own."""
+    writer: tuple[FlashWriter, ...] = ()
+
+
 class Provenance(Table, frozen=True):
     """Where the facts come from."""
 
@@ -197,5 +247,7 @@ class TargetTable(Table, frozen=True):
     provenance: Provenance
     transport: tuple[Transport, ...] = ()
     accelerator: tuple[Accelerator, ...] = ()
+    flash: Flash | None = None
+    """For images that are written to it whole; None where nothing is known of a usual layout."""
     emulation: Emulation | None = None
     """How ``lading board`` runs one; None where it cannot."""
