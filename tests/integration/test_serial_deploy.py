@@ -15,10 +15,12 @@ import pytest
 
 from tests.support import wat_guests as guests
 from tests.support.apps import write_app
-from tests.support.command import Lading
+from tests.support.command import COMMAND, Lading
 from tests.support.console import ConsoleDevice, session_of, wait_until
+from tests.support.getty import PASSWORD, USER, getty
 from tests.support.local_host import SYSTEM_PATH
 from tests.support.port_server import serving
+from tests.support.terminal import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,6 +295,34 @@ def test_a_password_is_in_no_output_and_on_no_command_line(lading: Lading, tmp_p
         assert "LADING_SERIAL_PASSWORD" in refused.err
     finally:
         device.close()
+
+
+def test_a_deploy_to_a_board_with_the_systems_own_login(lading: Lading, tmp_path: Path, made: Path) -> None:
+    home = tmp_path / "board"
+    shutil.copytree(made, home, symlinks=True)
+    device = ConsoleDevice(home, command=getty(tmp_path, home))
+    app = write_app(tmp_path / "app", guests.says("hello\n"))
+    address = f"{device.address}?user={USER}"
+    try:
+        lading.env["LADING_SERIAL_PASSWORD"] = PASSWORD
+        done = lading("deploy", app, address)
+        assert "hello" in done.out
+        assert PASSWORD not in done.out + done.err
+        del lading.env["LADING_SERIAL_PASSWORD"]
+        command = [str(COMMAND), "status", address]
+        asked = [(b"Password of pi on ", f"{PASSWORD}\n".encode())]
+        status, shown = answering(command, lading.environment({"TERM": "xterm"}), lading.cwd, asked)
+        assert status == 0, shown
+        assert b"digits" in shown
+        assert PASSWORD.encode() not in shown
+        lading.env["LADING_SERIAL_PASSWORD"] = "no horse"
+        refused = lading("status", address, expect=3)
+        assert "does not let pi in" in refused.err
+        assert "horse" not in refused.err
+    finally:
+        device.close()
+    for file in [*home.rglob("*"), *lading.home.rglob("*")]:
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
 
 
 def test_a_console_over_tcp(lading: Lading, board: ConsoleDevice) -> None:

@@ -201,22 +201,21 @@ class Console:
                 remedy="say so in the address: ?user=NAME; the password is asked for, or taken from "
                 "LADING_SERIAL_PASSWORD",
             )
-        self.forget()
-        self.say(f"{user}\n")
-        self._wait_until(lambda: prompts.is_password(self._heard) or self._let_in_or_refused(), 15.0)
-        if prompts.is_password(self._heard):
-            secret = password(user)
-            if secret is None:
-                self.say("\n")
-                raise AuthFailed(
-                    f"{self._description}: {user} needs a password",
-                    remedy="set LADING_SERIAL_PASSWORD, or run this in a terminal to be asked",
-                )
-            self._secret = secret.encode("utf-8", "surrogateescape")
+        for _ in range(2):
             self.forget()
-            self.say(self._secret + b"\n")
-            del secret
-            self._wait_until(lambda: self._let_in_or_refused() or prompts.is_login(self._heard), 20.0)
+            self.say(f"{user}\n")
+            self._wait_until(lambda: prompts.is_password(self._heard) or self._let_in_or_refused(), 15.0)
+            if not prompts.is_password(self._heard):
+                break
+            self._secret = self._secret or self._asked_for(user, password)
+            # Who asked may have given up while it was typed. To a login prompt it would be a name: shown, logged.
+            self.settle(0.05, 1.0)
+            if prompts.is_password(self._heard):
+                self.forget()
+                self.say(self._secret + b"\n")
+                self._wait_until(lambda: self._let_in_or_refused() or prompts.is_login(self._heard), 20.0)
+                break
+            self._wait_until(lambda: prompts.is_login(self._heard), 10.0)
         if prompts.is_refusal(self._heard) or prompts.is_login(self._heard):
             raise AuthFailed(
                 f"{self._description}: the console does not let {user} in",
@@ -229,6 +228,16 @@ class Console:
             if self._shell_answers(attempt + 1):
                 return
         self._give_up()
+
+    def _asked_for(self, user: str, password: Callable[[str], str | None]) -> bytes:
+        secret = password(user)
+        if secret is None:
+            self.say("\n")
+            raise AuthFailed(
+                f"{self._description}: {user} needs a password",
+                remedy="set LADING_SERIAL_PASSWORD, or run this in a terminal to be asked",
+            )
+        return secret.encode("utf-8", "surrogateescape")
 
     def _let_in_or_refused(self) -> bool:
         return prompts.is_refusal(self._heard) or prompts.looks_like_shell(self._heard, or_other=True)
