@@ -129,11 +129,12 @@ def test_the_list_and_one_device_with_what_the_last_probe_found(here: Lading, tm
 
 def test_a_device_is_removed_when_no_group_needs_it(here: Lading) -> None:
     here("device", "add", "a", "emulated://raspberry-pi-4b")
-    file = here.cwd / "devices.toml"
-    alone = file.read_text()
-    file.write_text(alone + '\n[group.g]\ndevices = ["a"]\n')
-    assert "member of g" in here("device", "remove", "a", expect=2).err
-    file.write_text(alone)
+    assert here("device", "group", "g", "a", "emulated://x86-64").out.startswith("g is a, emulated://x86-64 (")
+    refused = here("device", "remove", "a", expect=2).err
+    assert "member of g" in refused
+    assert "lading device group g a --remove" in refused
+    here("device", "group", "g", "a", "--remove")
+    assert here("device", "group", "g", "--remove").out.startswith("g is no group any more")
     assert here.json("device", "remove", "a")["removed"]
     assert here("device", "show", "a", expect=2).status == 2
 
@@ -166,6 +167,7 @@ def test_documents_keep_their_keys(here: Lading, server: Sshd) -> None:
         "device-list": here.json("device", "list"),
         "device-show": here.json("device", "show", "kitchen"),
         "device-rekey": here.json("device", "rekey", "kitchen"),
+        "device-group": here.json("device", "group", "bench", "emulated://x86-64"),
         "device-remove": here.json("device", "remove", "kitchen", "--purge"),
     }
     for verb, document in said.items():

@@ -23,6 +23,7 @@ from lading.cli.verbs import (
     conformance,
     deploy,
     device,
+    device_group,
     emulate,
     engines,
     fetch,
@@ -105,6 +106,8 @@ DEVICES.command("list", cls=Verb, epilog=device.LIST_EPILOG)(device.list_)
 DEVICES.command("show", cls=Verb, epilog=device.SHOW_EPILOG)(device.show)
 DEVICES.command("remove", cls=Verb, epilog=device.REMOVE_EPILOG)(device.remove)
 DEVICES.command("rekey", cls=Verb, epilog=device.REKEY_EPILOG)(device.rekey)
+DEVICES.command("rollback-agent", cls=Verb, epilog=device.ROLLBACK_EPILOG)(device.rollback_agent)
+DEVICES.command("group", cls=Verb, epilog=device_group.EPILOG)(device_group.group)
 BOARDS = typer.Typer(help="Boards without hardware: an ARM Linux under QEMU, and others. Alone: the list of them.")
 BOARDS.command("build", cls=Verb, epilog=board.BUILD_EPILOG)(board.build)
 BOARDS.command("up", cls=Verb, epilog=board.UP_EPILOG)(board.up)

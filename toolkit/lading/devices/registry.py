@@ -21,7 +21,7 @@ import tempfile
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,9 @@ from msgspec import Meta
 from lading import datafiles
 from lading.devices.address import Address, Ssh, parse
 from lading.errors import AddressError, DataFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FILE_NAME: Final = "devices.toml"
 SCHEMA: Final = 1
@@ -193,6 +196,36 @@ def drop(path: Path, name: str) -> bool:
     return True
 
 
+def put_group(path: Path, name: str, members: Sequence[str]) -> None:
+    """Write a group into a ``devices.toml``, in place of the one of that name; everything else stays as it is.
+
+    Raises:
+        DataFileError: the file is wrong as it stands, cannot be written, or has a device of that name.
+    """
+    _check_name(name, path, f"group.{name}")
+    before, text = _before(path)
+    if isinstance(before.get(name), Entry):
+        raise datafiles.invalid(str(path), f"device.{name}", "is a device", remedy="choose another name")
+    listed = ", ".join(f'"{_basic(member)}"' for member in members)
+    entry = f"[group.{_key(name)}]\ndevices = [{listed}]\n"
+    kept = _without(text, name, "group")
+    text = (kept.rstrip("\n") + "\n\n" if kept.strip() else f"schema = {SCHEMA}\n\n") + entry
+    _write(path, text, {**before, name: Group(name, tuple(members), path)})
+
+
+def drop_group(path: Path, name: str) -> bool:
+    """Take a group out of a ``devices.toml``; False when it is not in there.
+
+    Raises:
+        DataFileError: the file is wrong as it stands, or cannot be written.
+    """
+    before, text = _before(path)
+    if not isinstance(before.get(name), Group):
+        return False
+    _write(path, _without(text, name, "group"), {k: v for k, v in before.items() if k != name})
+    return True
+
+
 def read_file(path: Path) -> dict[str, Entry | Group]:
     """The devices and groups of one file, by name; of a file that is missing, none.
 
@@ -206,14 +239,14 @@ def _before(path: Path) -> tuple[dict[str, Entry | Group], str]:
     return (_read(path), path.read_text("utf-8")) if path.is_file() else ({}, "")
 
 
-def _without(text: str, name: str) -> str:
-    """The text without the table of a device: from its header to the next one, blank lines and comments there kept."""
+def _without(text: str, name: str, kind: str = "device") -> str:
+    """The text without the table of a device or group: from its header to the next one, other lines there kept."""
     kept: list[str] = []
     inside = False
     for line in text.splitlines(keepends=True):
         if line.lstrip().startswith("["):
             header = _HEADER.match(line.strip())
-            inside = bool(header and header["kind"] == "device" and header["name"] == name)
+            inside = bool(header and header["kind"] == kind and header["name"] == name)
         if not inside:
             kept.append(line)
     return "".join(kept)

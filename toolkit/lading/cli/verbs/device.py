@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lading.cli.answer import Answer, verb
-from lading.cli.options import Json
+from lading.cli.options import DeviceArgument, Json
 from lading.cli.screen import Screen
 from lading.cli.streams import visible
 
@@ -20,6 +20,7 @@ ADD_EPILOG = "Example:  lading device add kitchen ssh://pi@kitchen.local"
 LIST_EPILOG = "Example:  lading device list"
 SHOW_EPILOG = "Example:  lading device show kitchen"
 REMOVE_EPILOG = "Example:  lading device remove kitchen --purge"
+ROLLBACK_EPILOG = "Example:  lading device rollback-agent kitchen"
 REKEY_EPILOG = "Example:  lading device rekey kitchen --fingerprint SHA256:…"
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The device's name in devices.toml.")]
@@ -153,7 +154,7 @@ def remove(
     if inside:
         raise UsageError(
             f"{entry.name} is a member of {', '.join(group.name for group in inside)} ({inside[0].file})",
-            remedy="take it out of the group first",
+            remedy=f"take it out first: lading device group {inside[0].name} {entry.name} --remove",
         )
     device = resolve(f"device:{entry.name}", here)
     if purge and isinstance(device, EmulatedDevice):
@@ -218,6 +219,49 @@ def rekey(name: NameArgument, fingerprint: Fingerprint = None, as_json: Json = F
         "before": before,
         "changed": before != made.host_key,
     }
+    return Answer(document, render)
+
+
+@verb("device-rollback-agent")
+def rollback_agent(
+    device: DeviceArgument,
+    engines: Annotated[
+        bool, typer.Option("--engines", help="The runner and its engines, not the agent: the set from before.")
+    ] = False,
+    as_json: Json = False,
+) -> Answer:
+    """Go back to the agent that a device had before this one; with --engines, to the engines from before.
+
+    The agent is what services, watchers and detached runs start with. A lading always talks to the agent of its own
+    version, so a verb of another version brings its own again. Going back once more undoes it.
+    """
+    from lading.devices import EmulatedDevice, resolve
+    from lading.errors import UsageError
+
+    found = resolve(device)
+    if isinstance(found, EmulatedDevice):
+        raise UsageError(f"{found} is emulated: its agent is this lading", remedy="name a board")
+    document: dict[str, Any] = {"device": str(found), "agent": None, "engines": None}
+    if engines:
+        from lading.client import connect
+
+        with connect(found) as session:
+            parts = session.roll_back_engines().get("current") or []
+        document["engines"] = {str(part["name"]): str(part["version"]) for part in parts}
+    else:
+        from lading.bootstrap import roll_back
+        from lading.client.connect import open_device_host
+
+        with open_device_host(found) as host:
+            document["agent"] = roll_back(host, getattr(found.address, "home", None))
+
+    def render(screen: Screen) -> None:
+        if engines:
+            named = ", ".join(f"{name} {version}" for name, version in document["engines"].items())
+            screen.say(f"guests run on the engines from before now: {named}")
+        else:
+            screen.say(f"what the device starts by itself uses the agent from before now: {document['agent']}")
+
     return Answer(document, render)
 
 
