@@ -93,3 +93,14 @@ def test_a_bundle_gives_the_image_that_its_project_gives(lading: Lading, digits:
     lading("flash-image", digits, "rp2350", "--anyway", "-o", tmp_path / "a.bin")
     lading("flash-image", tmp_path / "d.lading", "rp2350", "--anyway", "-o", tmp_path / "b.bin")
     assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "b.bin").read_bytes()
+
+
+def test_pack_writes_the_image_for_the_board_that_it_packs_for(lading: Lading, digits: Path, tmp_path: Path) -> None:
+    out, bundle = tmp_path / "storage.bin", tmp_path / "d.lading"
+    document = lading.json("pack", digits, "--for", "rp2350", "--flash-image", out, "--anyway", "-o", bundle)
+    assert document["flash_image"]["size"] == out.stat().st_size
+    lading("flash-image", bundle, "rp2350", "--anyway", "-o", tmp_path / "again.bin")
+    assert out.read_bytes() == (tmp_path / "again.bin").read_bytes()
+    lading("pack", digits, "--flash-image", out, "-o", bundle, expect=2)
+    lading("pack", digits, "--for", "rp2350,esp32-s3", "--flash-image", out, "-o", bundle, expect=2)
+    assert lading.json("pack", digits, "--for", "rp2350", "-o", bundle)["flash_image"] is None

@@ -76,7 +76,7 @@ def write_image(
     output: Path,
     *,
     profile_name: str | None = None,
-    variant: str = "default",
+    variant: str | None = None,
     port: str | None = None,
     project: Path | None = None,
     anyway: bool = False,
@@ -88,7 +88,7 @@ def write_image(
         target_name: the target.
         output: the file.
         profile_name: the firmware profile; None: the target's usual one.
-        variant: which of the bundle's variants.
+        variant: which of the bundle's variants; None: the first that was made for the profile, else the guest as it is.
         port: the serial port, for the command lines.
         project: the project whose own targets and profiles count as well.
         anyway: also where a run needs more memory than there is.
@@ -100,9 +100,18 @@ def write_image(
     target = targets.find(target_name, project)
     flash = image.flash_of(target)
     profile = profiles.find(profile_name or target.profiles[0], project)
-    needed = budget.budget(bundle, target, profile, variant)
+    chosen = variant or variant_for(bundle, profile.id)
+    needed = budget.budget(bundle, target, profile, chosen)
     if not anyway:
         budget.check(needed, target)
-    made = image.build(bundle, target, profile, variant)
+    made = image.build(bundle, target, profile, chosen)
     replace(output, made.data)
-    return Flashed(output, target, profile.id, variant, made, needed, writers.commands(flash, made, output, port))
+    return Flashed(output, target, profile.id, chosen, made, needed, writers.commands(flash, made, output, port))
+
+
+def variant_for(bundle: Cargo, profile: str) -> str:
+    """The variant that the check said ``ok`` of for a profile; the guest as it is where there is none."""
+    from lading.variants.told import promised
+
+    fits = [v.id for v in bundle.bill.variants if profile in promised(v)]
+    return fits[0] if fits and "default" not in fits else "default"

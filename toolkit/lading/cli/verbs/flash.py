@@ -36,7 +36,10 @@ def flash_image(
     profile: Annotated[
         str | None, typer.Option(metavar="ID", help="The firmware profile. Default: the target's usual one.")
     ] = None,
-    variant: Annotated[str, typer.Option(metavar="ID", help="The bundle's variant.")] = "default",
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="The bundle's variant. Default: the one made for the profile, if any."),
+    ] = None,
     port: Annotated[str | None, typer.Option(metavar="PORT", help="The serial port in the command lines.")] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Also where a run needs more memory than the board has.")
@@ -94,7 +97,7 @@ def _linked(
     bundle: Bundle,
     target_name: str,
     profile_name: str | None,
-    variant: str,
+    variant: str | None,
     file: Path,
     project: Path | None,
     *,
@@ -102,14 +105,16 @@ def _linked(
 ) -> dict[str, Any]:
     """Write the C header, if guest and models fit the part of the flash that firmware goes to."""
     from lading import profiles, targets
+    from lading.cli.flash_answer import variant_for
     from lading.flash import budget, c_array
     from lading.golden.toml_edit import replace
 
     target = targets.find(target_name, project)
     profile = profiles.find(profile_name or target.profiles[0], project)
-    needed = budget.budget(bundle, target, profile, variant, linked=True)
+    chosen = variant or variant_for(bundle, profile.id)
+    needed = budget.budget(bundle, target, profile, chosen, linked=True)
     if not anyway:
         budget.check(needed, target)
-    size = budget.check_linked(bundle, target, variant)
-    replace(file, c_array.header(bundle, variant).encode())
+    size = budget.check_linked(bundle, target, chosen)
+    replace(file, c_array.header(bundle, chosen).encode())
     return {"path": str(file), "bytes": size, "memory_needed": needed.needed}

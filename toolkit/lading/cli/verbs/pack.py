@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from lading.cli.screen import Screen
 from lading.errors import UsageError
 from lading.units import format_size
 from lading.variants.told import promised, summary
+
+if TYPE_CHECKING:
+    from lading.cli.flash_answer import Flashed
 
 EPILOG = "Example:  lading pack examples/digits -o digits.lading"
 
@@ -37,6 +40,13 @@ def pack(
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Take out of rewritten guests what no engine needs.")
     ] = False,
+    flash_image: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also the flash image for the microcontroller that --for names."),
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="The flash image also where a run needs more memory than there is.")
+    ] = False,
     as_json: Json = False,
 ) -> Answer:
     """Make a bundle of a project: guest, models, files and the bill that binds them by digest.
@@ -56,10 +66,15 @@ def pack(
     names = tuple(word for text in wanted_for for word in text.split(",") if word) if wanted_for else None
     if no_variants and (names or optimize):
         raise UsageError("--no-variants goes with neither --for nor --optimize", remedy="leave one of them out")
+    if flash_image is not None and (names is None or len(names) != 1):
+        raise UsageError(
+            "--flash-image wants the one microcontroller that it is for", remedy="name it: --for esp32-s3, for example"
+        )
     packer = Packer(Wanted(names, none=no_variants, optimize=optimize), skipped=screen.skipped)
     with Bars(screen) as bars:
         packed = pack_project(load_project(project), output, variants=packer, progress=bars.update)
     report = packer.report
+    flashed = _flashed(packed.path, names[0], flash_image, project, anyway=anyway) if flash_image and names else None
     document = {
         "path": str(packed.path),
         "digest": packed.digest,
@@ -82,6 +97,7 @@ def pack(
         ],
         "unserved": list(report.unserved),
         "note": report.note,
+        "flash_image": flashed.document() if flashed else None,
     }
 
     def render(screen: Screen) -> None:
@@ -105,5 +121,15 @@ def pack(
             ]
             screen.stacked(["variant", "made of", "size", "for"], rows)
         screen.say(f"{packed.path}  {format_size(packed.size)}  {packed.digest}")
+        if flashed is not None:
+            flashed.render(screen)
 
     return Answer(document, render)
+
+
+def _flashed(bundle: Path, target: str, output: Path, project: Path, *, anyway: bool) -> Flashed:
+    from lading.bundle import open_bundle
+    from lading.cli.flash_answer import write_image
+
+    with open_bundle(bundle) as opened:
+        return write_image(opened, target, output, project=project, anyway=anyway)
