@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial", "ssh", "adapter")
+FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial", "ssh", "adapter", "retype")
 
 
 def main(wanted: list[str]) -> int:
