@@ -132,6 +132,21 @@ def engines_folder() -> Path | None:
     return Path(text).expanduser() if text else None
 
 
+def use_engines_from(folder: Path) -> None:
+    """Have this process take engines' wheels from a folder.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    from lading.errors import UsageError
+
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder} is not a folder", remedy="fill one where there is a network: lading engines fetch --all --to DIR"
+        )
+    os.environ[ENGINES_FOLDER] = str(folder.absolute())
+
+
 def _engines() -> dict[str, Any]:
     from lading.engines import ARCHITECTURES, choose, runner_binary
 

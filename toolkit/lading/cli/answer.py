@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import typer
 
+from lading.cli.first_contact import FirstContact
 from lading.cli.invocation import INVOCATION
 from lading.cli.screen import Screen
 from lading.cli.streams import abandon
@@ -69,7 +70,8 @@ def verb(name: str, *, runs_guest: bool = False) -> Callable[[Callable[P, Answer
             failure: LadingError
             status = 0
             try:
-                answer = function(*args, **kwargs)
+                with FirstContact(screen):
+                    answer = function(*args, **kwargs)
                 status = answer.status
                 _show(answer, screen, name)
                 raise typer.Exit(status)

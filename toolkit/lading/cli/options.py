@@ -45,6 +45,12 @@ VariantOption = Annotated[
     str | None,
     typer.Option("--variant", metavar="ID", help="Send this variant (see `lading inspect`), not the best that fits."),
 ]
+EnginesFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--engines-from", metavar="DIR", help="Should the device need engines, take their wheels from this folder."
+    ),
+]
 AllowUnknown = Annotated[
     bool, typer.Option("--allow-unknown", help="Also where the check does not know whether it works.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lading import contact
 from lading.client.session import Session
 from lading.errors import DeviceUnreachable
 
@@ -27,7 +28,7 @@ def connect(
     Args:
         device: where to; see ``lading.devices.resolve``.
         command: starts another agent in place of this package's own (emulated devices).
-        on_stage: told what happens when the device has to be set up.
+        on_stage: told what happens when the device has to be set up; None: whoever listens to ``lading.contact``.
 
     Raises:
         DeviceUnreachable: the device cannot be reached.
@@ -46,6 +47,9 @@ def connect(
     if isinstance(device.address, Ssh | Serial | SerialSocket | SerialRfc2217):
         from lading.bootstrap.cargo import load_cargo
 
+        if on_stage is None:
+            where = str(device)
+            on_stage = lambda stage: contact.tell(where, stage)  # noqa: E731
         cargo = load_cargo(device.project_dir)
         host = open_device_host(device, _as_stage(on_stage), cargo)
         return Session(_over(host, device, device.address.home, cargo, on_stage))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lading.client import keeping, probing, pushing, running
 from lading.client.connection import Connection
-from lading.client.installing import install_engines
+from lading.client.installing import install_engines, roll_back_engines
 from lading.client.said import decoded, items, number
 from lading.errors import LinkLost
 from lading_agent.wire.frames import DATA, MESSAGE
@@ -283,6 +283,17 @@ class Session:
             EngineFailed: the device tried them, and they do not work there.
         """
         return install_engines(self._connection, parts, check, beside=True, progress=progress, on_event=on_event)
+
+    def roll_back_engines(self) -> dict[str, Any]:
+        """Make the device's set of engines before the default one the default.
+
+        Returns:
+            ``parts``: all that it holds; ``current`` and ``previous``: the parts of the sets now.
+
+        Raises:
+            DeviceError: there is no earlier set.
+        """
+        return roll_back_engines(self._connection)
 
     def facts(self) -> dict[str, Any]:
         """What the device is: ``facts``, the ``sources`` that they were read from, and whether it is ``emulated``."""

@@ -13,6 +13,7 @@ from lading.cli.options import (
     ConfirmWithin,
     DevicesArgument,
     DryRun,
+    EnginesFrom,
     Json,
     ProjectArgument,
     RuntimeOption,
@@ -39,6 +40,7 @@ def deploy(
     runtime: RuntimeOption = None,
     variant: VariantOption = None,
     confirm_within: ConfirmWithin = None,
+    engines_from: EnginesFrom = None,
     dry_run: DryRun = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML as well.")] = None,
     as_json: Json = False,
@@ -52,6 +54,10 @@ def deploy(
     """
     from lading.cli.bring import bring
 
+    if engines_from is not None:
+        from lading.bootstrap.cargo import use_engines_from
+
+        use_engines_from(engines_from)
     options = DeployOptions(
         run=not no_run,
         force=force,

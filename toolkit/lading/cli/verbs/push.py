@@ -12,6 +12,7 @@ from lading.cli.options import (
     ConfirmWithin,
     DevicesArgument,
     DryRun,
+    EnginesFrom,
     Json,
     ProjectArgument,
     RuntimeOption,
@@ -36,6 +37,7 @@ def push(
     variant: VariantOption = None,
     allow_unknown: AllowUnknown = False,
     confirm_within: ConfirmWithin = None,
+    engines_from: EnginesFrom = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> Answer:
@@ -50,6 +52,10 @@ def push(
     """
     from lading.cli.bring import bring
 
+    if engines_from is not None:
+        from lading.bootstrap.cargo import use_engines_from
+
+        use_engines_from(engines_from)
     options = DeployOptions(
         run=False,
         force=force,
