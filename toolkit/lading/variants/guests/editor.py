@@ -135,6 +135,21 @@ class Editor:
         """Let the first memory begin with these bytes at a place."""
         self._data.append((at, content))
 
+    def operators(self, prefix: int) -> set[int]:
+        """The numbers behind a prefix that the module's code has."""
+        found, seen = self._section(CODE), set[int]()
+        if found is None:
+            return seen
+
+        def visit(code: int, start: int, end: int) -> None:
+            if code == prefix:
+                seen.add(Cursor(self.data, start + 1, end).u32("an instruction"))
+
+        c = Cursor(self.data, found.start, found.end)
+        for _ in range(c.u32("the number of functions")):
+            function_body(c.part(c.u32("a size"), "a function"), self.module, visit)
+        return seen
+
     def has(self, name: str) -> bool:
         """Whether a function of that name was added or imported."""
         return name in self._names

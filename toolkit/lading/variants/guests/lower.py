@@ -146,7 +146,8 @@ def _sign_extension(editor: Editor) -> None:
 
 def _misc(editor: Editor, wanted: Mapping[int, str]) -> None:
     """Instructions with the prefix 0xfc become calls of functions that do the same."""
-    before = editor.replaced.get(0xFC)
+    before, used = editor.replaced.get(0xFC), editor.operators(0xFC)
+    wanted = {number: name for number, name in wanted.items() if number in used}
 
     def replace(place: Place) -> bytes | None:
         name = wanted.get(place.operands().u32("an instruction"))
@@ -166,6 +167,8 @@ def _saturating(editor: Editor) -> None:
 
 
 def _bulk(editor: Editor) -> None:
+    if any(memory.is64 for memory in editor.module.memories):
+        raise _refusal(editor.module, "bulk-memory")
     _misc(editor, lowered.BULK)
 
 
