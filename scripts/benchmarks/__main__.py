@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 
-FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial", "ssh", "adapter", "retype")
+FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial", "ssh", "adapter", "pack", "retype")
 
 
 def main(wanted: list[str]) -> int:

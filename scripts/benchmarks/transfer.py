@@ -37,7 +37,7 @@ def measure() -> dict[str, Any]:
             state = place / f"state{turn}"
             hashing.append(seconds(process(["sha256sum", model])))
             copying.append(seconds(process(["cp", model, place / "copy.bin"])))
-            packing.append(seconds(process([lading, "pack", place, "-o", bundle])))
+            packing.append(seconds(process([lading, "pack", place, "-o", bundle, "--no-variants"])))
             pushing.append(seconds(process([lading, "push", bundle, f"emulated://x86-64?state={state}"])))
             shutil.rmtree(state)
         subprocess.run(["sync"], check=True)

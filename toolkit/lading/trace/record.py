@@ -59,6 +59,7 @@ def record(
     command: RunnerCommand | None = None,
     run_without_nn: bool = True,
     answers: Answers | None = None,
+    layouts: Mapping[str, str] | None = None,
 ) -> Trace:
     """Run a guest on the recorder and write down its wasi-nn calls.
 
@@ -72,6 +73,7 @@ def record(
         command: starts another runner than the Python host.
         run_without_nn: also run a module that imports nothing of wasi-nn, of which there is nothing to record.
         answers: numbers of the answers, where they are not lading's own.
+        layouts: what :func:`layouts_of` gives, for whoever records several guests.
 
     Returns:
         The trace; a guest that failed has one too, and its end says how.
@@ -105,7 +107,9 @@ def record(
         )
 
     with tempfile.TemporaryDirectory(prefix="lading-models-") as keep:
-        spec = recording_spec(subject, keep=keep, time_s=time_s, project_dir=project_dir, answers=answers)
+        spec = recording_spec(
+            subject, keep=keep, time_s=time_s, project_dir=project_dir, answers=answers, layouts=layouts
+        )
         result = run(spec, events)
         end = End(result.outcome, result.status, result.kind, result.message)
         if several_handles(events) and _rewound(stdin):
@@ -160,16 +164,15 @@ def recording_spec(
     time_s: float = TIME_S,
     project_dir: Path | None = None,
     answers: Answers | None = None,
+    layouts: Mapping[str, str] | None = None,
 ) -> RunSpec:
     """What the runner is told."""
     from lading import profiles
     from lading_agent.runs.spec import Limits, RunSpec
 
-    # A profile that cannot be used is named by whoever judges by it; a recording only needs to know import modules.
-    known = profiles.load_all(project_dir, skipped=lambda _error: None)
-    modules = {m: p.abi.layout for p in known.values() if p.abi is not None for m in p.abi.modules}
     personality = profiles.shipped(BASE).resolved()
-    trace: dict[str, Any] = {"mode": "record", "modules": modules, "keep": keep}
+    modules = layouts_of(project_dir) if layouts is None else layouts
+    trace: dict[str, Any] = {"mode": "record", "modules": dict(modules), "keep": keep}
     if answers is not None:
         personality["abi"]["errno"] = {**personality["abi"]["errno"], **answers.errno}
         trace["sizes"] = "elements" if answers.count_elements else "bytes"
@@ -183,6 +186,15 @@ def recording_spec(
         limits=Limits(time_s=time_s, memory_bytes=subject.memory_bytes or MEMORY),
         trace=trace,
     )
+
+
+def layouts_of(project_dir: Path | None = None) -> dict[str, str]:
+    """The memory layout of each import module under which some known firmware offers wasi-nn."""
+    from lading import profiles
+
+    # A profile that cannot be used is named by whoever judges by it; a recording only needs to know import modules.
+    known = profiles.load_all(project_dir, skipped=lambda _error: None)
+    return {m: p.abi.layout for p in known.values() if p.abi is not None for m in p.abi.modules}
 
 
 def trace_of(subject: Subject, needs: Mapping[str, Any], events: list[dict[str, Any]], end: End, keep: Path) -> Trace:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lading.check import Place, judge
 from lading.errors import VariantError
-from lading.trace.record import Answers, record
+from lading.trace.record import Answers, layouts_of, record
 from lading.variants import rewrite
 from lading.variants.plan import candidates, handled
 from lading.variants.told import summary
@@ -94,7 +94,8 @@ def make_variants(
         optimize: take out of rewritten guests what no engine needs.
         progress: called with firmwares done, and firmwares in all.
     """
-    maker = _Maker(subject, trace, optimize=optimize)
+    layouts = {module: p.abi.layout for p in profiles if p.abi is not None for module in p.abi.modules}
+    maker = _Maker(subject, trace, layouts, optimize=optimize)
     done = 0
     lock = threading.Lock()
 
@@ -145,10 +146,11 @@ class _Served:
 
 
 class _Maker:
-    def __init__(self, subject: Subject, trace: Trace, *, optimize: bool) -> None:
+    def __init__(self, subject: Subject, trace: Trace, layouts: Mapping[str, str], *, optimize: bool) -> None:
         self._subject, self._trace, self._optimize = subject, trace, optimize
         self._module = subject.module.read_bytes()
         self._ways = handled(trace)
+        self._layouts = {**layouts_of(), **layouts}
         self._retyped: dict[tuple[str, str], rewrite.Retyped | None] = {}
         self._made: dict[str, Made] = {}
         self._lock = threading.Lock()
@@ -248,7 +250,7 @@ class _Maker:
     def _watch(self, module: bytes | None, models: Mapping[str, bytes], answers: Answers | None) -> Trace:
         with tempfile.TemporaryDirectory(prefix="lading-variant-") as scratch:
             subject = with_contents(self._subject, Path(scratch), module, models)
-            return record(subject, time_s=TIME_S, run_without_nn=False, answers=answers)
+            return record(subject, time_s=TIME_S, run_without_nn=False, answers=answers, layouts=self._layouts)
 
 
 def with_contents(subject: Subject, scratch: Path, module: bytes | None, models: Mapping[str, bytes]) -> Subject:

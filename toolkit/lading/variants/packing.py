@@ -125,7 +125,7 @@ class Packer:
             if trace is None:
                 trace = record(subject, project_dir=project.root, time_s=traces.TIME_S, run_without_nn=False)
                 traces.keep(bill, DEFAULT_VARIANT, trace)
-            if not trace.calls:
+            if not _telling(trace):
                 note = _untraceable(trace) if trace.module["nn_modules"] and trace.module["kind"] == "core" else ""
                 return {"default": None, "others": [], "unserved": [], "note": note}, {}, {}
             found = make_variants(
@@ -141,10 +141,16 @@ class Packer:
         return document, contents, {i: t for i, t in made.items() if t is not None}
 
 
+def _telling(trace: Trace) -> bool:
+    """Whether a run showed enough of a guest to make variants of it."""
+    return bool(trace.calls) and (trace.got_output or (trace.end.by_itself and not trace.end.status))
+
+
 def _untraceable(trace: Trace) -> str:
     """Why nothing can be made of a guest that uses wasi-nn."""
     how = f"it ended with status {trace.end.status}" if trace.end.by_itself else trace.end.message or trace.end.kind
-    return f"no variants: the guest made no wasi-nn call when it was run once to see what it does ({how})"
+    what = "came to no output" if trace.calls else "made no wasi-nn call"
+    return f"no variants: the guest {what} when it was run once to see what it does ({how})"
 
 
 def _document(found: Variants, contents: dict[str, bytes]) -> dict[str, Any]:
