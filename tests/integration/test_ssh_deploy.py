@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -370,3 +371,83 @@ def test_detached_runs_logs_stop_service_and_removal(tmp_path: Path, cache: Path
         lading("device", "remove", "kitchen", "--purge")
         assert table.read_text() == "# mine\n"
         assert not (server.home / HOME).exists()
+
+
+def test_a_user_that_the_board_does_not_know_is_one_sentence_and_a_remedy(lading: Lading, server: Sshd) -> None:
+    address = f"ssh://no-such-user-here@127.0.0.1:{server.port}"
+    for words in (("status", address), ("device", "add", "kitchen", address)):
+        refused = lading(*words, expect=3)
+        first, second, *rest = refused.err.splitlines()
+        assert first.startswith("lading: error: ")
+        assert "'no-such-user-here' is not let in" in first
+        assert second.startswith("  remedy: ")
+        assert "user" in second
+        assert rest == []
+    assert lading.json("status", address, expect=3)["error"]["code"] == "auth-failed"
+    assert lading("run", address, expect=127).out == ""
+
+
+def test_whichever_verb_comes_first_shows_how_a_board_is_set_up(lading: Lading, server: Sshd) -> None:
+    first = lading("status", server.address)
+    for said in ("looking at the device", "bringing the agent", "bringing the engines", "trying the engines"):
+        assert f"{server.address}: {said}" in first.err
+    assert len(first.err.splitlines()) < 12
+    assert lading("status", server.address).err == ""
+    shutil.rmtree(server.home / HOME)
+    assert lading("status", server.address, "--json").err == ""
+
+
+def test_a_folder_of_wheels_may_be_named(lading: Lading, server: Sshd, digits_bundle: Path, tmp_path: Path) -> None:
+    refused = lading("push", digits_bundle, server.address, "--engines-from", tmp_path / "nowhere", expect=2)
+    assert "nowhere is not a folder" in refused.err
+    (tmp_path / "wheels").mkdir()
+    empty = {"XDG_CACHE_HOME": str(tmp_path / "empty"), "PIP_NO_INDEX": "1"}
+    said = ("deploy", digits_bundle, server.address, "--engines-from", tmp_path / "wheels")
+    assert "99 of 100" in lading(*said, env=empty).out  # what is installed here counts, too
+
+
+def earlier_agent(home: Path) -> str:
+    """Put another agent beside the board's, as if it had been there before; its name."""
+    agents = home / HOME / "agent"
+    now = (agents / "current").resolve()
+    other = now.read_bytes().replace(b'__version__ = "0.1.0"', b'__version__ = "0.0.9"')
+    name = f"0.0.9-{hashlib.sha256(other).hexdigest()[:12]}.pyz"
+    (agents / name).write_bytes(other)
+    (agents / "previous").symlink_to(name)
+    return name
+
+
+def test_the_agent_before_can_be_had_again(lading: Lading, server: Sshd, board: str) -> None:
+    current = server.home / HOME / "agent" / "current"
+    now = current.readlink().name
+    refused = lading("device", "rollback-agent", board, expect=1)
+    assert "no earlier agent" in refused.err
+    assert "remedy" in refused.err
+    before = earlier_agent(server.home)
+    assert lading.json("device", "rollback-agent", board) == {
+        "schema": "lading.device-rollback-agent/1",
+        "device": board,
+        "agent": before,
+        "engines": None,
+    }
+    assert current.readlink().name == before
+    assert lading.json("status", board)["agent"]["version"] == "0.1.0", "a lading speaks with its own version"
+    assert now in lading("device", "rollback-agent", board).out
+    assert current.readlink().name == now
+
+
+def test_the_engines_before_can_be_had_again(lading: Lading, server: Sshd, board: str, digits_bundle: Path) -> None:
+    assert "no earlier set of engines" in lading("device", "rollback-agent", board, "--engines", expect=1).err
+    file = server.home / HOME / "engines" / "current.json"
+    sets = json.loads(file.read_bytes())
+    file.write_text(json.dumps({**sets, "previous": [{**part, "minimums": {}} for part in sets["parts"]]}))
+    done = lading.json("device", "rollback-agent", board, "--engines")
+    assert done["engines"] == {part["name"]: part["version"] for part in sets["parts"]}
+    assert all(part["minimums"] == {} for part in json.loads(file.read_bytes())["parts"])
+    assert "99 of 100" in lading("deploy", digits_bundle, board).out
+    lading("device", "rollback-agent", board, "--engines")
+    assert json.loads(file.read_bytes())["parts"] == sets["parts"]
+
+
+def test_an_emulated_board_has_no_agent_to_go_back_from(lading: Lading) -> None:
+    assert "is emulated" in lading("device", "rollback-agent", "emulated://raspberry-pi-4b", expect=2).err

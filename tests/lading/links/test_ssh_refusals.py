@@ -158,6 +158,13 @@ def test_a_wrong_user_or_key(server: Sshd, scheme: str) -> None:
     assert "authorized_keys" in error.remedy
 
 
+def test_a_user_that_is_not_there(server: Sshd, scheme: str) -> None:
+    error = refused(AuthFailed, server, f"{scheme}://no-such-user-here@127.0.0.1:{server.port}")
+    assert "no-such-user-here" in error.message
+    assert "user" in error.remedy
+    assert "\n" not in error.message
+
+
 def test_what_was_tried_is_named(server: Sshd) -> None:
     server.authorized_keys.write_text("")
     server.config.write_text(f"IdentityFile {server.client}/nothing\n{server.config.read_text()}")
