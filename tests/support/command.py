@@ -54,6 +54,7 @@ class Lading:
     home: Path
     cwd: Path
     env: dict[str, str] = field(default_factory=dict)
+    patience_s: float = PATIENCE_S
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """What the command sees: its own home, no terminal, nothing of the user who runs the tests."""
@@ -81,7 +82,7 @@ class Lading:
             [str(COMMAND), *said],
             input=stdin,
             capture_output=True,
-            timeout=PATIENCE_S,
+            timeout=self.patience_s,
             check=False,
             cwd=cwd or self.cwd,
             env=self.environment(env),

@@ -48,6 +48,18 @@ def test_debian_on_x86_64() -> None:
     assert found["storage"]["free_inodes"] > 0
 
 
+def test_debian_on_a_qemu_board() -> None:
+    found = facts("debian-12-arm64-qemu")
+    assert found["system"]["architecture"] == "aarch64"
+    assert found["board"] == "linux,dummy-virt"
+    assert found["cpu"]["model"] == "Cortex-A72"
+    assert found["cpu"]["cores"] == 2
+    assert {"asimd", "crc32", "aes"} <= set(found["cpu"]["features"])
+    assert 450 * 2**20 < found["memory"]["total_bytes"] < 512 * 2**20
+    assert found["libc"] == {"kind": "glibc", "version": "2.36"}
+    assert found["python"][0]["version"].startswith("3.11")
+
+
 def test_busybox_gives_the_same_facts_but_for_what_it_lacks() -> None:
     full, small = facts("debian-12-x86_64"), facts("busybox-1.35")
     for key in ("system", "os", "cpu", "libstdcxx"):

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 HERE: Final = "127.0.0.1"
 _POLL_S: Final = 0.1
 _LISTEN_S: Final = 1.0
+_FIRST_BANNER_S: Final = 0.5
+_LONGER: Final = 1.3
+_LONGEST_BANNER_S: Final = 20.0
 KEPT: Final = 16 * 1024
 
 
@@ -90,10 +93,14 @@ def wait_for_banner(
         meanwhile: called again and again.
     """
     until = time.monotonic() + patience_s
+    wait = _FIRST_BANNER_S
     while time.monotonic() < until and goes_on():
         meanwhile()
         with contextlib.suppress(OSError), socket.create_connection((HERE, port), timeout=_LISTEN_S) as tried:
+            tried.settimeout(wait)
             if tried.recv(4) == b"SSH-":
                 return True
+        # Each attempt costs the board a process: on a busy machine, impatience would keep it from ever answering.
+        wait = min(wait * _LONGER, _LONGEST_BANNER_S)
         time.sleep(_POLL_S)
     return False

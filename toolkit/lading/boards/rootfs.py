@@ -83,6 +83,8 @@ def entries(system: System, console: str) -> list[Entry]:
         *(_text(path, text) for path, text in texts.items()),
         Entry("etc/shadow", _shadow(system).encode(), mode=0o640, group=42),
         Entry("etc/mtab", link="../proc/self/mounts"),
+        Entry("var/run", link="/run"),
+        Entry("var/lock", link="/run/lock"),
         Entry("etc/alternatives/awk", link="/usr/bin/mawk"),
         Entry("usr/bin/awk", link="/etc/alternatives/awk"),
         Entry("usr/bin/which", link="/usr/bin/which.debianutils"),
@@ -127,6 +129,7 @@ _COMMON: Final = {
     "etc/profile": "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nexport PATH\n",
     "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 board\n::1 localhost ip6-localhost\n",
     "etc/hostname": "board\n",
+    "etc/default/locale": "LANG=C.UTF-8\n",
     "etc/timezone": "Etc/UTC\n",
     "etc/pam.d/common-auth": "auth [success=1 default=ignore] pam_unix.so nullok\n"
     "auth requisite pam_deny.so\nauth required pam_permit.so\n",
