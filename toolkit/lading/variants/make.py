@@ -38,6 +38,9 @@ AT_ONCE: Final = 2
 TIME_S: Final = 15.0
 """How long a rewritten guest is watched: as long as any guest before a deploy."""
 
+ENDLESS_S: Final = 4.0
+"""The same for a guest that goes on for ever: what it does over and over again shows early."""
+
 
 @dataclass(frozen=True)
 class Unserved:
@@ -250,7 +253,9 @@ class _Maker:
     def _watch(self, module: bytes | None, models: Mapping[str, bytes], answers: Answers | None) -> Trace:
         with tempfile.TemporaryDirectory(prefix="lading-variant-") as scratch:
             subject = with_contents(self._subject, Path(scratch), module, models)
-            return record(subject, time_s=TIME_S, run_without_nn=False, answers=answers, layouts=self._layouts)
+            endless = self._trace.end.kind == "time-limit"
+            time_s = ENDLESS_S if endless else TIME_S
+            return record(subject, time_s=time_s, run_without_nn=False, answers=answers, layouts=self._layouts)
 
 
 def with_contents(subject: Subject, scratch: Path, module: bytes | None, models: Mapping[str, bytes]) -> Subject:

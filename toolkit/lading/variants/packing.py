@@ -71,6 +71,8 @@ class Packer:
         if self._wanted.none:
             return bill
         profiles = self._profiles(project)
+        if not profiles:
+            return bill
         optimize = self._wanted.optimize or project.pack.optimize
         key = kept.key_of(bill, profiles, optimize=optimize)
         document = kept.read(key)
@@ -102,6 +104,8 @@ class Packer:
         from lading import profiles
 
         names = self._wanted.names if self._wanted.names is not None else project.pack.wanted_for
+        if names is not None and not names:
+            return []
         if names is not None and list(names) != ["all"]:
             found = {place.profile.id: place.profile for place in places(list(names), project.root)}
         else:

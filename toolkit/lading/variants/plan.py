@@ -110,7 +110,8 @@ def candidates(
         chosen = {m.id: found[min(n, len(found) - 1)] for m, found in zip(used, options, strict=True) if found}
         forms = {model: form for model, form in chosen.items() if form}
         if not profile.runs_guests:
-            proposals = [Candidate(forms)] if forms else []
+            # How such a firmware answers calls nobody knows: the guest goes on to speak as it does.
+            proposals = [Candidate(forms, adapted=True)] if forms else []
         else:
             proposals = [Candidate(forms, adapted=True, carried=carried)]
         for proposal in proposals:

@@ -95,7 +95,7 @@ def guest(
     from lading.variants.guests.adapt import adapt
 
     speaks = abi_of_era(_era(trace))
-    host = abi_of(profile)
+    host = abi_of(profile) if profile.runs_guests else speaks
     changes: list[dict[str, Any]] = []
     if carried:
         host = replace(host, refused=host.refused | _BY_NAME)

@@ -60,4 +60,10 @@ def check(
     status = report.status(needed, allow_unknown=allow_unknown)
     if junit is not None:
         junit.write_text(report.to_junit(), encoding="utf-8")
-    return Answer({"ok": status == 0, **report.to_json()}, lambda shown: show_check(shown, report), status)
+
+    def render(shown: Screen) -> None:
+        show_check(shown, report)
+        if subject.suffix != ".wasm" and any(v.verdict == "fails" for v in report.verdicts):
+            shown.note(f"where a variant helps: lading matrix {subject}")
+
+    return Answer({"ok": status == 0, **report.to_json()}, render, status)
