@@ -50,7 +50,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     serving.add_argument("--ready", action="store_true", help="serve only if the engines are whole")
     for name, text in LEFT_BEHIND.items():
         commands.add_parser(name, help=text)
-    bootstrap.add_commands(commands)
+    if words[:1] != ["serve"]:  # the start that somebody waits for: what is not asked for is not loaded
+        bootstrap.add_commands(commands)
     commands.add_parser("runner", help="host one guest (started by the agent)")
     commands.add_parser("installed", help="host one guest on the device's own runtime (started by the agent)")
     commands.add_parser("stage", help="lend the terminal that this runs on to the line layer (started over a console)")

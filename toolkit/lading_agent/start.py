@@ -125,4 +125,8 @@ def start() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(start())
+    status = start()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)  # nothing is left to be done: taking a hundred modules apart would keep the client waiting

@@ -7,7 +7,7 @@ Beside each library lies ``engine.json``: ``name``, ``version``, ``architecture`
 from __future__ import annotations
 
 import json
-import platform
+import os
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -24,7 +24,7 @@ def fetched(folder: Path) -> Callable[[str, str], EngineFile]:
             found = _read(record, name, version)
             if found is not None:
                 return found
-        raise EngineMissing(f"{name} {version} for {platform.machine()} was not fetched")
+        raise EngineMissing(f"{name} {version} for {os.uname().machine} was not fetched")
 
     return find
 
@@ -37,6 +37,6 @@ def _read(record: Path, name: str, version: str) -> Optional[EngineFile]:
         digest = str(doc["digest"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    if told != (name, version, platform.machine()) or not path.is_file():
+    if told != (name, version, os.uname().machine) or not path.is_file():
         return None
     return EngineFile(name, version, path, digest)

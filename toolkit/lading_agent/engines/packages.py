@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import platform
 import sys
 from pathlib import Path
 from typing import Optional
@@ -29,6 +28,8 @@ def installed(identities: Optional[Identities] = None, *, program: Optional[Path
     Raises:
         EngineMissing: this machine cannot have one, or an engine is not installed.
     """
+    import platform  # takes its time to load, and devices have no packages
+
     machine = platform.machine()
     known = identities if identities is not None else Identities()
     if not sys.platform.startswith("linux"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
@@ -87,8 +88,8 @@ class Served:
             role="agent",
             features=(*FEATURES, *(f"runtime-{name}" for name in (*own, *names(self)))),
             limits={"frame": MAX_FRAME, "stdin": STDIN_WINDOW},
-            python=platform.python_version(),
-            machine=platform.machine(),
+            python=sys.version.split()[0],
+            machine=os.uname().machine,
             target={key: self.target[key] for key in _TARGET_KEYS if self.target.get(key) is not None},
             profile={key: self.profile[key] for key in ("id", "name") if key in self.profile},
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
@@ -58,6 +57,8 @@ def probe(served: Served, exchange: Exchange) -> Dict[str, Any]:
         named = tuple(ModelSpec(name=piece.name, path=str(path)) for piece, path in zip(models, files))
         own = replace(program, links=str(scratch / "links")) if program is not None else None
         jobs = [_spec(served, path, named, time_s, own) for path in modules]
+        from concurrent.futures import ThreadPoolExecutor  # takes its time to load, and probes are rare
+
         with ThreadPoolExecutor(at_once, thread_name_prefix="probe") as pool:
             list(pool.map(lambda job: _one(served, exchange, *job), enumerate(jobs)))
         exchange.check()
