@@ -18,6 +18,7 @@ from tests.support.apps import write_app
 from tests.support.command import COMMAND, Lading
 from tests.support.console import ConsoleDevice, session_of, wait_until
 from tests.support.getty import PASSWORD, USER, getty
+from tests.support.keeping import eventually
 from tests.support.local_host import SYSTEM_PATH
 from tests.support.port_server import serving
 from tests.support.terminal import answering
@@ -117,6 +118,62 @@ def test_every_verb_of_the_main_path(lading: Lading, board: ConsoleDevice, tmp_p
     lading("remove", address, name)
     assert set(lading.json("status", address)["apps"]) == {"digits"}
     assert os.uname().machine in lading("probe", address).out
+
+
+def test_runs_and_services_that_go_on_when_the_line_is_free_again(lading: Lading, tmp_path: Path, made: Path) -> None:
+    """The shell is the user's between two verbs, and what was started goes on."""
+    table = tmp_path / "crontab.txt"
+    table.write_text("# mine\n")
+    (tmp_path / "bin").mkdir()
+    cron = tmp_path / "bin" / "crontab"
+    cron.write_text(f"#!/bin/sh\ncase $1 in -l) cat {table} ;; -r) rm -f {table} ;; *) cat >{table} ;; esac\n")
+    cron.chmod(0o755)
+    shutil.copytree(made, tmp_path / "board", symlinks=True)
+    board = ConsoleDevice(tmp_path / "board", command=SHELL, PATH=f"{tmp_path / 'bin'}:{SYSTEM_PATH}")
+    address = board.address
+    try:
+        lading("push", write_app(tmp_path / "app", guests.says_and_spins("up\n")), address)
+        assert "runs on" in lading("run", "--detach", address, "app").out
+        assert_shell(board)
+        eventually(lambda: lading("logs", address, "app").stdout == b"up\n")
+        following = lading.start("logs", "-f", address, "app")
+        assert following.stdout is not None
+        assert following.stdout.read(3) == b"up\n"
+        following.send_signal(signal.SIGINT)
+        following.communicate(timeout=120)
+        assert following.returncode == 130
+        assert_shell(board)
+        assert "app: run 1 of 1.0.0-" in lading("status", address, "app").out
+        assert "stopped run 1 of app" in lading("stop", address, "app").out
+        assert lading.json("logs", address, "app")["kind"] == "stopped"
+        lading("service", "enable", address, "app")
+        assert lading.json("service", "status", address, "app")["enabled"]
+        eventually(lambda: lading("logs", address, "app", "--run", "service").stdout.startswith(b"up\n"))
+        lading("service", "disable", address, "app")
+        assert table.read_text() == "# mine\n"
+        lading("device", "add", "kitchen", address)
+        lading("device", "remove", "kitchen", "--purge")
+        assert not (board.home / HOME).exists()
+        assert_shell(board)
+    finally:
+        lading("stop", address, expect=None)  # whatever failed: nothing goes on
+        board.close()
+
+
+def test_what_a_guest_wrote_is_fetched_and_old_releases_are_collected(
+    lading: Lading, board: ConsoleDevice, tmp_path: Path
+) -> None:
+    address = board.address
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        module = guests.writes_a_file(f"note-{version}", version * 3000)
+        lading("push", write_app(tmp_path / "app", module, version=version, state="/var"), address)
+    lading("run", address, "app")
+    lading("fetch", address, "app", "/var/note-3.0.0", "-o", tmp_path / "note")
+    assert (tmp_path / "note").read_text() == "3.0.0" * 3000
+    lading("confirm", address, "app", expect=1)
+    assert len(lading.json("releases", address, "app")["releases"]) >= 2
+    assert lading.json("gc", address, "--keep", "1")["removed"]
+    assert len(lading.json("releases", address, "app")["releases"]) < 3
 
 
 def test_one_byte_changed_sends_one_blob(lading: Lading, board: ConsoleDevice, tmp_path: Path) -> None:
