@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lading.profiles.schema import FirmwareProfile
     from lading_agent.bill import Bill
 
-FORMAT: Final = 4
+FORMAT: Final = 1
 """Raised when what is made of the same things becomes something else."""
 
 MOST_KEPT: Final = 100

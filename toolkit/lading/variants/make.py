@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.check import Place, judge
-from lading.errors import VariantError
+from lading.errors import LadingError
 from lading.trace.record import Answers, layouts_of, record
 from lading.variants import rewrite
 from lading.variants.plan import candidates, handled
@@ -175,8 +175,11 @@ class _Maker:
         for candidate in candidates(self._trace, profile, self._facts):
             try:
                 key = self._build(candidate, profile)
-            except VariantError as error:
+            except LadingError as error:
                 attempt, remedy = error.message, error.remedy or remedy
+                continue
+            except Exception as error:  # noqa: BLE001  (what cannot be converted keeps nothing else from being packed)
+                attempt, remedy = f"the conversion failed ({type(error).__name__}: {error})", "report this"
                 continue
             if key == _DEFAULT:
                 continue
@@ -224,7 +227,7 @@ class _Maker:
         module, answers = None, None
         if candidate.adapted:
             rewritten = rewrite.guest(
-                self._module, self._trace, profile, now, self._ways,
+                self._module, self._trace, profile, now, self._ways, converted=candidate.converted,
                 carried=self._carried(models) if candidate.carried else {}, optimize=self._optimize,
             )  # fmt: skip
             if rewritten.module != self._module:

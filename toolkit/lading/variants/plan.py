@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lading_agent.nn.facts import STATEFUL_CODES
 from lading_agent.nn.rules import Policy
 
 if TYPE_CHECKING:
@@ -50,6 +49,14 @@ class Handled:
         """Whether all of it could be understood."""
         return all((*self.inputs.values(), *self.outputs.values()))
 
+    def floats(self, facts: ModelFacts) -> bool:
+        """Whether the guest leaves it to the host to turn f32 into the integers of some tensor."""
+        return any(
+            how == "float32" and index < len(tensors) and tensors[index].dtype != "float32"
+            for ways, tensors in ((self.inputs, facts.inputs), (self.outputs, facts.outputs))
+            for index, how in ways.items()
+        )
+
     def guest_dtype(self, direction: str, index: int, tensor: TensorFacts) -> str:
         """The type that the guest gives or takes for a tensor of the model that it was built for."""
         how = (self.inputs if direction == "input" else self.outputs).get(index, OWN)
@@ -62,6 +69,8 @@ class Candidate:
 
     forms: Mapping[str, str] = field(default_factory=dict)
     """By a model's id in the trace: the type that its inputs and outputs are given; others stay as they are."""
+    converted: frozenset[str] = frozenset()
+    """The models whose tensor data the guest's side turns into the model's own types, and back."""
     adapted: bool = False
     """The guest is rewritten for the firmware's numbers, layouts and functions."""
     carried: bool = False
@@ -104,20 +113,19 @@ def candidates(
     used = [m for i, m in trace.models.items() if i in ways or _is_prepared(trace, i)]
     carried = _must_carry(trace, profile)
     options = [_options(model, ways.get(model.id, Handled()), profile, retyped) for model in used]
-    most = max((len(found) for found in options), default=1)
     seen: list[Candidate] = []
-    for n in range(max(most, 1)):
-        chosen = {m.id: found[min(n, len(found) - 1)] for m, found in zip(used, options, strict=True) if found}
-        forms = {model: form for model, form in chosen.items() if form}
-        if not profile.runs_guests:
-            # How such a firmware answers calls nobody knows: the guest goes on to speak as it does.
-            proposals = [Candidate(forms, adapted=True)] if forms else []
-        else:
-            proposals = [Candidate(forms, adapted=True, carried=carried)]
-        for proposal in proposals:
-            if proposal not in seen:
-                seen.append(proposal)
-                yield proposal
+    for n in range(max((len(found) for found in options), default=1)):
+        chosen = {m.id: found[min(n, len(found) - 1)] for m, found in zip(used, options, strict=True)}
+        proposal = Candidate(
+            {model: form for model, (form, _) in chosen.items() if form},
+            frozenset(model for model, (_, converted) in chosen.items() if converted),
+            adapted=True,
+            carried=carried,
+        )
+        # How a firmware answers calls that runs no guests here nobody knows: the guest goes on to speak as it does.
+        if (profile.runs_guests or proposal.forms) and proposal not in seen:
+            seen.append(proposal)
+            yield proposal
 
 
 def _is_prepared(trace: Trace, model: str) -> bool:
@@ -134,27 +142,32 @@ def _must_carry(trace: Trace, profile: FirmwareProfile) -> bool:
 
 def _options(
     model: TracedModel, ways: Handled, profile: FirmwareProfile, retyped: Callable[[str, str], ModelFacts | None]
-) -> list[str]:
-    """The forms of a model that the firmware may take ("": as it is). Never empty: the check has the word."""
+) -> list[tuple[str, bool]]:
+    """What may be done for a model: the form that it is given ("": none) and whether the guest's data is converted.
+
+    Never empty: where nothing seems to help, the check has the word on the guest with the firmware's numbers.
+    """
     found = []
     if fits(model.facts, model, ways, profile):
-        found.append("")
+        found.append(("", False))
     if ways.understood:
+        if ways.floats(model.facts) and fits(model.facts, model, Handled(), profile):
+            found.append(("", True))
         dtypes = {t.dtype for t in (*model.facts.inputs, *model.facts.outputs)}
         for form in FORMS:
             facts = retyped(model.id, form) if dtypes != {form} else None
-            if facts is not None and not facts.error and fits(facts, model, ways, profile):
-                found.append(form)
-    return found or [""]
+            if facts is not None and not facts.error and fits(facts, model, Handled(), profile):
+                found.append((form, True))
+    return found or [("", False)]
 
 
 def fits(facts: ModelFacts, model: TracedModel, ways: Handled, profile: FirmwareProfile) -> bool:
-    """Whether a firmware passes the tensors of a model, in some form, as they are.
+    """Whether a firmware passes the tensors of a model, in some form, without losing anything.
 
     Args:
         facts: of the model in that form.
         model: as it was given.
-        ways: how the guest handles it.
+        ways: what comes from the guest: the tensors' own types, or f32 that the host is to turn into integers.
         profile: the firmware.
     """
     if not profile.runs_guests:
@@ -175,8 +188,3 @@ def fits(facts: ModelFacts, model: TracedModel, ways: Handled, profile: Firmware
 def _takes(policy: Policy, tensor: TensorFacts, int8: str, *, floats: bool) -> bool:
     name, how = ("f32", "quantize") if floats else (_CALLED.get(tensor.dtype), "copy")
     return any(policy.input_rule(tensor, int8, code) == how for code, n in policy.type_names.items() if n == name)
-
-
-def is_stateful(model: TracedModel) -> bool:
-    """Whether the model keeps state of its own from one run to the next."""
-    return any(operator.code in STATEFUL_CODES for operator in model.facts.operators)

@@ -12,7 +12,7 @@ from lading.trace.record import Answers
 from lading_agent.nn.facts import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from lading.profiles.schema import FirmwareProfile
     from lading.trace.document import Trace
@@ -73,6 +73,7 @@ def guest(
     models: Mapping[str, ModelFacts],
     ways: Mapping[str, Handled],
     *,
+    converted: Collection[str],
     carried: Mapping[str, bytes],
     optimize: bool,
 ) -> Rewritten:
@@ -84,6 +85,7 @@ def guest(
         profile: the host.
         models: facts of the models that were retyped, by their ids in the trace.
         ways: how the guest handles the tensors of each model.
+        converted: ids of the models whose data the guest's side is to convert.
         carried: models that it is to bring along, by name.
         optimize: take out what no engine needs.
 
@@ -104,7 +106,7 @@ def guest(
     plan = Plan(
         guest=speaks,
         host=host,
-        tensors=_conversions(trace, models, ways),
+        tensors=_conversions(trace, models, ways, converted),
         uncalled=frozenset(imported - called),
         models=carried,
         encodings=_encodings(speaks, profile),
@@ -154,7 +156,9 @@ def _encodings(speaks: Abi, profile: FirmwareProfile) -> dict[str, str]:
     return {"autodetect": "tensorflowlite"}
 
 
-def _conversions(trace: Trace, models: Mapping[str, ModelFacts], ways: Mapping[str, Handled]) -> tuple[Conversion, ...]:
+def _conversions(
+    trace: Trace, models: Mapping[str, ModelFacts], ways: Mapping[str, Handled], converted: Collection[str]
+) -> tuple[Conversion, ...]:
     """What has to happen to tensor data on its way: the same for all models that the guest uses."""
     found: dict[tuple[Conversion, ...], list[str]] = {}
     for identifier, way in ways.items():
@@ -168,7 +172,7 @@ def _conversions(trace: Trace, models: Mapping[str, ModelFacts], ways: Mapping[s
             _conversion(direction, index, way, before, after)
             for direction, given, made in sides
             for index, (before, after) in enumerate(zip(given, made, strict=True))
-            if identifier in models and way.guest_dtype(direction, index, before) != after.dtype
+            if identifier in converted and way.guest_dtype(direction, index, before) != after.dtype
         )
         found.setdefault(needed, []).append(model.title)
     if len(found) > 1:

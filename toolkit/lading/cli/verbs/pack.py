@@ -17,6 +17,9 @@ from lading.variants.told import promised, summary
 if TYPE_CHECKING:
     from lading.cli.flash_answer import Flashed
 
+MOST_TOLD = 2
+"""Firmwares without a variant that are told about one by one."""
+
 EPILOG = "Example:  lading pack examples/digits -o digits.lading"
 
 
@@ -105,10 +108,12 @@ def pack(
             screen.note(f"warning: {warning}", style="yellow")
         if report.note:
             screen.note(report.note, style="yellow")
-        for missing in report.unserved:
-            screen.note(
-                f"no variant for {missing['profile']}: {missing['attempt'] or missing['reason']}", style="yellow"
-            )
+        for missing in report.unserved[:MOST_TOLD]:
+            said = missing["attempt"] or missing["reason"]
+            screen.note(f"no variant for {missing['profile']}: {said}", style="yellow")
+        if len(report.unserved) > MOST_TOLD:
+            others = ", ".join(missing["profile"] for missing in report.unserved[MOST_TOLD:])
+            screen.note(f"nor for {others}: `lading matrix {project}` tells why", style="yellow")
         if len(packed.bill.variants) > 1:
             rows = [
                 [
