@@ -8,28 +8,44 @@ import random
 import shutil
 import signal
 import sys
-from pathlib import Path
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from lading.bundle import open_bundle, pack
+from lading.errors import ConsoleUnusable, LadingError, LinkLost
+from lading.project import load_project
+from lading_agent.line.endpoint import LineSettings
 from tests.support import wat_guests as guests
 from tests.support.apps import write_app
 from tests.support.command import COMMAND, Lading
-from tests.support.console import ConsoleDevice, session_of, wait_until
+from tests.support.console import ConsoleDevice, wait_until
 from tests.support.getty import PASSWORD, USER, getty
 from tests.support.keeping import eventually
 from tests.support.local_host import SYSTEM_PATH
 from tests.support.port_server import serving
+from tests.support.serial_boards import (
+    HOME,
+    SHELL,
+    agent_of,
+    app_name,
+    assert_shell,
+    at,
+    board_on,
+    open_session,
+    process_of,
+    release_state,
+    staged_bytes,
+)
 from tests.support.terminal import answering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from lading.links.serial_port import SerialPort
-
-HOME = ".local/share/lading"
-SHELL = ("bash", "--norc", "-i")
+    from lading.client.results import PushResult
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +54,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def at(folder: Path, cache: Path) -> Lading:
-    """The command, without a network, its home in ``folder``."""
-    (folder / "client").mkdir(exist_ok=True, parents=True)
-    (folder / "here").mkdir(exist_ok=True)
-    return Lading(folder / "client", folder / "here", {"XDG_CACHE_HOME": str(cache), "PIP_NO_INDEX": "1"})
-
-
 @pytest.fixture
 def lading(tmp_path: Path, cache: Path) -> Lading:
     return at(tmp_path, cache)
-
-
-def board_on(home: Path, *line: str) -> ConsoleDevice:
-    """A board whose shell finds the system's programs and a Python without packages."""
-    return ConsoleDevice(home, *line, command=SHELL, PATH=SYSTEM_PATH)
 
 
 @pytest.fixture(scope="module")
@@ -201,67 +205,141 @@ def test_ctrl_c_gives_the_console_back(lading: Lading, board: ConsoleDevice, tmp
     assert_shell(board)
 
 
-def app_name(app: Path) -> str:
-    import tomllib
-
-    return str(tomllib.loads((app / "lading.toml").read_text())["app"]["name"])
-
-
-def assert_shell(board: ConsoleDevice) -> None:
-    """The console is a user's: it echoes, edits lines, and a shell answers."""
-    from lading.links import serial_port
-
-    port = serial_port.SerialPort(board.line.computer, board.address, baud=115200)
-    heard = bytearray()
-    try:
-        port.write(b"stty -a; echo all-$((40+2))\n")
-        wait_until(lambda: hear(port, heard, b"all-42"), "no shell answers")
-    finally:
-        port.close()
-    words = bytes(heard).replace(b";", b" ").split()
-    assert {b"icanon", b"echo", b"isig", b"opost"} <= set(words)
+CASES = int(os.environ.get("LADING_SERIAL_CUTS", "4"))
+"""How many random cuts, and kills, are tried."""
+QUICK = LineSettings(dead_after_s=2.0)
+DATA = 40_000
 
 
-def hear(port: SerialPort, heard: bytearray, word: bytes) -> bool:
-    heard += port.read(4096, 0.2)
-    return word in heard
+class Versions:
+    """An app that has another version, with other random data, each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+        self.data = b""
+
+    def next(self) -> Path:
+        """The next version's bundle."""
+        self.count += 1
+        self.data = random.Random(self.count).randbytes(DATA)
+        project = write_app(self.folder / "app", guests.says("hello\n"), version=f"{self.count}.0.0", more=DIR)
+        (project / "data").mkdir(exist_ok=True)
+        (project / "data" / "random").write_bytes(self.data)
+        return pack(load_project(project)).path
+
+    def is_whole(self, board: ConsoleDevice, release: str) -> bool:
+        """Whether a release is on the board with the latest data."""
+        current = board.home / HOME / "apps" / "app" / "current"
+        return current.readlink().name == release and next(current.rglob("random")).read_bytes() == self.data
 
 
-def release_state(board: ConsoleDevice, app: str) -> str:
-    current = board.home / HOME / "apps" / app / "current"
-    return current.readlink().name if current.is_symlink() else "none"
+DIR = '[[dir]]\nhost = "data"\nguest = "/data"\n'
 
 
-CUTS = [random.Random(seed).randrange(200, 70_000) for seed in range(int(os.environ.get("LADING_SERIAL_CUTS", "1")))]
+def push_here(board: ConsoleDevice, bundle: Path) -> PushResult:
+    """A push by this process."""
+    session, _ = open_session(board, QUICK)
+    with session, open_bundle(bundle) as opened:
+        return session.push(opened)
 
 
-@pytest.mark.parametrize("after", CUTS)
 def test_a_line_cut_anywhere_leaves_the_old_or_the_new_release_and_the_next_push_goes_on(
-    lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path, after: int
+    plug: Callable[..., ConsoleDevice], tmp_path: Path
 ) -> None:
     board = plug()
-    app = write_app(tmp_path / "app", guests.says("hello\n"), version="1.0.0")
-    lading("push", app, board.address)
-    name = app_name(app)
-    old = release_state(board, name)
-    (app / "data").mkdir()
-    (app / "data" / "random").write_bytes(random.Random(after).randbytes(60_000))
-    toml = (app / "lading.toml").read_text().replace("1.0.0", "2.0.0")
-    (app / "lading.toml").write_text(toml + '[[dir]]\nhost = "data"\nguest = "/data"\n')
-    board.line.tell(f"cut-after {after}")
-    pushing = lading.start("push", app, board.address)
-    wait_until(lambda: pushing.poll() is not None, "the push hangs on a dead line", 90)
-    pushing.communicate()
-    between = release_state(board, name)
-    if pushing.returncode == 0:
-        assert between.startswith("2.0.0-")
-    else:
-        assert pushing.returncode == 3
-        assert between == old or between.startswith("2.0.0-")
-    board.line.tell("mend")
-    done = lading.json("push", app, board.address)["devices"][0]["push"]
-    assert release_state(board, name).startswith("2.0.0-")
-    assert done["sent_bytes"] <= 60_000 + 5000
+    app = Versions(tmp_path)
+    old = push_here(board, app.next()).release
+    for case in range(CASES):
+        chance = random.Random(case)
+        bundle = app.next()
+        where = chance.choice(["cut-after", "cut-after", "cut-back-after"])
+        board.line.tell(f"{where} {chance.randrange(200, DATA + 4000 if where == 'cut-after' else 4000)}")
+        pushed: PushResult | None = None
+        try:
+            pushed = push_here(board, bundle)
+        except (LinkLost, ConsoleUnusable) as error:
+            assert error.exit_status == 3  # noqa: PT017
+        between = release_state(board, "app")
+        assert between.startswith(f"{app.count}.0.0-") or (pushed is None and between == old), case
+        board.line.tell("mend")
+        pushed = push_here(board, bundle)
+        assert app.is_whole(board, pushed.release), case
+        old = pushed.release
+    assert_shell(board)
+
+
+class PushUnderWay:
+    """A push by another thread, or (``apart``) by a process."""
+
+    def __init__(self, board: ConsoleDevice, bundle: Path, apart: Lading | None) -> None:
+        self.board = board
+        self.outcome: str | LadingError | None = None
+        self.process = apart.start("push", bundle, board.address) if apart is not None else None
+        self.thread = threading.Thread(target=self._push, args=(bundle,))
+        if apart is None:
+            self.thread.start()
+
+    def _push(self, bundle: Path) -> None:
+        try:
+            self.outcome = push_here(self.board, bundle).release
+        except LadingError as error:
+            self.outcome = error
+
+    @property
+    def is_over(self) -> bool:
+        return self.process.poll() is not None if self.process is not None else not self.thread.is_alive()
+
+    def wait_for(self, moment: int, pause_s: float) -> None:
+        """Until so many octets have come; below 0: until it begins; beyond the data: while it is made current."""
+
+        def is_there() -> bool:
+            if moment < 0:
+                return self.is_over or process_of(self.board, "serve") is not None
+            return self.is_over or staged_bytes(self.board.home / HOME) >= min(moment, DATA)
+
+        wait_until(is_there, "the push does not come that far", 60)
+        time.sleep(0.0 if 0 <= moment <= DATA else pause_s)
+
+    def kill(self, victim: str) -> None:
+        if victim == "power":
+            self.board.power_cycle()
+        elif self.process is not None:
+            self.process.kill()
+        elif (pid := process_of(self.board, victim)) is not None:
+            os.kill(pid, signal.SIGKILL)
+
+    def join(self) -> str | None:
+        """Its end; the release that it told of."""
+        if self.process is not None:
+            self.process.communicate(timeout=90)
+            return None
+        self.thread.join(90)
+        assert not self.thread.is_alive(), "the push hangs"
+        assert isinstance(self.outcome, str) or (self.outcome is not None and self.outcome.exit_status in (1, 3))
+        return self.outcome if isinstance(self.outcome, str) else None
+
+
+@pytest.mark.parametrize("victim", ["client", "serve", "stage", "power"])
+def test_whatever_is_killed_at_any_moment_of_a_push_the_next_one_goes_on(
+    lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path, victim: str
+) -> None:
+    board = plug("--baud", "460800")
+    app = Versions(tmp_path)
+    old = push_here(board, app.next()).release
+    for case in range(max(1, CASES // 2)):
+        chance = random.Random(f"{victim}{case}")
+        bundle = app.next()
+        pushing = PushUnderWay(board, bundle, lading if victim == "client" else None)
+        pushing.wait_for(chance.randrange(-DATA // 4, DATA * 5 // 4), chance.random() * 0.3)
+        pushing.kill(victim)
+        told = pushing.join()
+        between = release_state(board, "app")
+        assert between == (told or between), case
+        assert between == old or between.startswith(f"{app.count}.0.0-"), case
+        pushed = push_here(board, bundle)
+        assert app.is_whole(board, pushed.release), case
+        old = pushed.release
     assert_shell(board)
 
 
@@ -292,15 +370,6 @@ def test_kill_of_client_or_board_in_the_middle_of_a_push(
     assert_shell(board)
 
 
-def agent_of(board: ConsoleDevice) -> int:
-    """The process id of the agent that serves the client."""
-    for pid in session_of(board.program.pid):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"serve" in words:
-            return pid
-    pytest.fail("no agent runs")
-
-
 def test_a_bad_line_carries_one_push_after_the_other(
     lading: Lading, plug: Callable[..., ConsoleDevice], tmp_path: Path
 ) -> None:
@@ -316,17 +385,6 @@ def test_a_bad_line_carries_one_push_after_the_other(
         current = board.home / HOME / "apps" / app_name(app) / "current"
         assert current.readlink().name == done["release"]
         assert next(current.rglob("random")).read_bytes() == data
-
-
-def staged_bytes(home: Path) -> int:
-    total = 0
-    for path in home.rglob("*"):
-        if "staging" in path.parts or "incoming" in path.parts:
-            try:
-                total += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:
-                continue
-    return total
 
 
 def test_a_password_is_in_no_output_and_on_no_command_line(lading: Lading, tmp_path: Path, made: Path) -> None:

@@ -33,7 +33,7 @@ class SimulatedLine:
         self.device: str = ends["device"]
 
     def tell(self, command: str) -> None:
-        """``cut``, ``cut-after N``, ``mend``."""
+        """``cut``, ``cut-after N``, ``cut-back-after N``, ``mend``."""
         assert self._process.stdin is not None
         self._process.stdin.write(command + "\n")
         self._process.stdin.flush()

@@ -5,8 +5,8 @@
         [--seed N]
 
 It prints one JSON line with the two terminals, ``computer`` and ``device``, and works until its input ends. On its
-input it takes commands, a line each: ``cut`` (nothing passes any more), ``cut-after N`` (octets towards the device),
-``mend``. The same seed and the same bytes give the same faults.
+input it takes commands, a line each: ``cut`` (nothing passes any more), ``cut-after N`` (octets towards the device, then
+nothing passes any more), ``cut-back-after N`` (octets from the device), ``mend``. The same seed and the same bytes give the same faults.
 """
 
 from __future__ import annotations
@@ -167,6 +167,8 @@ def main() -> int:
         if options.follow_speed:
             mine, other = speed(computer_slave), speed(device_slave)
             rate, garbled = min(mine, other) / 10, mine != other or 0 < options.fastest < max(mine, other)
+        if 0 in (there.left, back.left):
+            there.left = back.left = 0
         for direction in (there, back):
             direction.take(rate, now - before, now, garbled=garbled)
             direction.give(now)
@@ -187,6 +189,8 @@ def command(words: list[str], there: Direction, back: Direction) -> None:
             there.left = back.left = 0
         elif word == "cut-after":
             there.left = int(words.pop(0))
+        elif word == "cut-back-after":
+            back.left = int(words.pop(0))
         elif word == "mend":
             there.left = back.left = None
         else:

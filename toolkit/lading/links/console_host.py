@@ -39,6 +39,8 @@ TYPE_ATTEMPTS: Final = 12
 TYPE_S: Final = 240.0
 """After so long no other attempt begins."""
 NO_PYTHON_SAID: Final = 2
+NO_WORD: Final = 2
+SILENT_LINES: Final = 8
 OPEN_S: Final = 20.0
 END_S: Final = 45.0
 SPEED_S: Final = 3.0
@@ -87,6 +89,7 @@ class ConsoleHost:
         self._closed = False
         self._landed = False
         self._without_python = 0
+        self._silent = 0
         self._console_baud = port.baud
         try:
             self._console.land(user, password)
@@ -151,9 +154,20 @@ class ConsoleHost:
             self._console.say(f' p={agent}; [ -f "$p" ] && stty -echo && python3 -I "$p" stage || echo LADING-NO""NE\n')
             found = self._console.wait_for(_ANSWERED, START_S)
             if found is not None:
+                self._silent = 0
                 return found[0].endswith(b"READY")
+            self._note_silence()
             self._drop()
         return False
+
+    def _note_silence(self) -> None:
+        """Nothing at all came for something that was typed: a second time, nobody is there any more."""
+        self._silent = 0 if self._console.heard else self._silent + 1
+        if self._silent >= NO_WORD:
+            raise LinkLost(
+                f"{self.description}: nothing comes from this line any more",
+                remedy="check the cable, and whether the board is on, then try again",
+            )
 
     def _typed_in(self) -> bool:
         until = time.monotonic() + TYPE_S
@@ -166,8 +180,10 @@ class ConsoleHost:
         console.say(stage_text.start_line())
         found = console.wait_for(re.compile(rf"{stage_text.UP}|{stage_text.NO_PYTHON}".encode()), START_S)
         if found is None:
+            self._note_silence()
             self._drop()
             return False
+        self._silent = 0
         if found[0] == stage_text.NO_PYTHON.encode():
             self._without_python += 1
             if self._without_python < NO_PYTHON_SAID:
@@ -179,7 +195,7 @@ class ConsoleHost:
         console.forget()
         console.say(stage_text.stage_zero())
         lines = stage_text.lines()
-        have = 0
+        have = silent = 0
         patience = time.monotonic() + SPARE_S + sum(map(len, lines)) / (self.bytes_per_second or 1e6) * 4
         while have < len(lines):
             if time.monotonic() > patience:
@@ -193,6 +209,10 @@ class ConsoleHost:
                 return False
             if found is not None:
                 have = max(have, min(int(found[1]), len(lines)))
+                silent = 0
+            elif not console.heard and (silent := silent + 1) >= SILENT_LINES:
+                self._drop()
+                return False
             else:
                 console.say("\n")  # what is left of a line whose end got lost
         found = console.wait_for(re.compile(rf"{stage.READY}|{stage_text.SPOILT}|Error".encode()), STAGE_S)
