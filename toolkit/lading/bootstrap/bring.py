@@ -19,6 +19,7 @@ from lading.client.connection import Connection
 from lading.client.failures import from_agent
 from lading.client.installing import install_engines, mark_ready
 from lading.errors import AgentFailed, DeviceUnreachable, LadingError, NoPython, NoSpace
+from lading.links.host import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,8 @@ def bring(host: Host, home: str, cargo: Cargo, on_stage: OnStage, project_dir: P
     where = host.description
     on_stage(Stage("look", "looking at the device"))
     seen = look(host, home)
+    if isinstance(host, Learner):
+        host.learn(seen.facts)
     judge.check_look(seen, where)
     python = judge.python_of(seen, where)
     judge.check_home(seen, where)

@@ -6,11 +6,12 @@ Bootstrap and the agent stand on this; SSH gives it in two ways, a login console
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lading.links.base import Link
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 
@@ -83,7 +84,15 @@ class Host(Protocol):
         """Close."""
 
 
-class SshHost(Host, Protocol):
+@runtime_checkable
+class Learner(Protocol):
+    """A host that reaches a device better the next time, once it is known what the device is."""
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """What was seen of the device (see ``lading_agent.facts``)."""
+
+
+class SshHost(Host, Learner, Protocol):
     """A host over SSH."""
 
     @property

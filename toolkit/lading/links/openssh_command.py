@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lading.errors import DeviceUnreachable, SshConfigError
-from lading.links import known_hosts
+from lading.links import aes, known_hosts
 from lading.links.known_hosts import REVOKED
 from lading.links.secrets import clean_environment, on_terminal
 from lading.links.ssh_line import CONNECT_S, FAMILIES
@@ -131,6 +131,9 @@ class SshCommand:
             settings["KnownHostsCommand"] = (
                 f"/bin/sh -c '{_SPY}' {shlex.quote(str(self.seen_file))} %I %t %f {vouched} %H %K"
             )
+        ciphers = aes.reordered(self.settings.get("ciphers")) if aes.known(self._address) and aes.here() else None
+        if ciphers is not None:
+            settings["Ciphers"] = ciphers
         if family is not None:
             settings["HostKeyAlgorithms"] = ",".join(family)
         elif self._enrolled is not None and self._enrolled.kind is not None:

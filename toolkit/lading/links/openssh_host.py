@@ -11,9 +11,10 @@ import os
 import re
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lading.errors import DeviceUnreachable, HostKeyChanged, LadingError, NoCommands, TimedOut
+from lading.links import aes
 from lading.links.finish import finish
 from lading.links.host_keys import OWN_FILE, Enrolled, changed, refuse_revoked
 from lading.links.openssh_command import SshCommand
@@ -23,6 +24,7 @@ from lading.links.secrets import clean_environment, on_terminal
 from lading.links.ssh_line import FAMILIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from lading.devices.address import Ssh
@@ -300,6 +302,10 @@ class OpenSshHost:
                 remedy="use an account whose shell may run commands (no ForceCommand for files only, no nologin)",
             )
         return done
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """What was seen of the device; the next connection uses it."""
+        aes.note(self._address, facts)
 
     def close(self) -> None:
         """Let go of the device."""

@@ -7,16 +7,19 @@ import errno
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lading.errors import LinkLost, NoCommands
+from lading.links import aes
 from lading.links.finish import SLOWEST, finish
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from paramiko import Channel
 
+    from lading.devices.address import Ssh
     from lading.links.host import Finished
     from lading.links.ssh_line import SshLine
 
@@ -128,11 +131,19 @@ class ParamikoHost:
         description: what messages call the device.
         alive_s: after how long it is asked whether it still lives.
         alive_count: how many such times it may be silent.
+        address: the device's, to remember what is seen of it.
     """
 
     def __init__(
-        self, line: SshLine, description: str, *, alive_s: float | None = None, alive_count: int | None = None
+        self,
+        line: SshLine,
+        description: str,
+        *,
+        alive_s: float | None = None,
+        alive_count: int | None = None,
+        address: Ssh | None = None,
     ) -> None:
+        self._address = address
         self._line = line
         self._transport = line.transport
         self._description = description
@@ -201,6 +212,11 @@ class ParamikoHost:
             TimedOut: the time is over.
         """
         return finish(self.start(command), stdin, timeout_s)
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """What was seen of the device; ``ssh+openssh://`` uses it."""
+        if self._address is not None:
+            aes.note(self._address, facts)
 
     def close(self) -> None:
         """Let go of the device."""

@@ -49,7 +49,9 @@ def open_host(
     destination = look_up(address.host, user=address.user, port=address.port, places=options.places)
     party = Party.known(label, destination, device=name, address=str(address), enrolled=enrolled)
     line = open_line(party, options)
-    return ParamikoHost(line, label, alive_s=destination.alive_interval_s, alive_count=destination.alive_count)
+    return ParamikoHost(
+        line, label, alive_s=destination.alive_interval_s, alive_count=destination.alive_count, address=address
+    )
 
 
 def look_at_key(

@@ -76,9 +76,15 @@ def _keep_report(device: str, document: dict[str, Any], screen: Screen) -> None:
     import time
 
     from lading.devices import reports, resolve
+    from lading.devices.address import Ssh
 
+    found = resolve(device)
+    if isinstance(found.address, Ssh):
+        from lading.links import aes
+
+        aes.note(found.address, {"cpu": (document["facts"].get("cpu") or {}).get("value")})
     try:
-        reports.keep(resolve(device), document, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        reports.keep(found, document, at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     except OSError as error:
         screen.note(f"the report could not be kept: {error.strerror or error}")
 
