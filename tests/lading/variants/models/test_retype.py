@@ -481,6 +481,15 @@ def test_possible_says_what_retype_does() -> None:
                     assert caught.value.message == direction.reason
 
 
+def test_an_attempt_to_keep_a_machine_busy_is_refused() -> None:
+    maker = Maker()
+    ends = [maker.tensor(f"x{n}") for n in range(5000)]
+    y = maker.tensor("y")
+    maker.operator("RELU", ends[:1], [y])
+    with pytest.raises(NotRetypable, match="5000 inputs"):
+        retype(maker.build(ends, [y]), inputs="uint8")
+
+
 # --- hostile files -------------------------------------------------------------------------------------------------
 
 _SAMPLES: Sequence[bytes] = (

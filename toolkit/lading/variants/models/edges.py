@@ -141,11 +141,15 @@ def _input(graph: Graph, value: Value, want: str) -> Steps:
     steps = _steps(graph, value, "input")
     users = graph.users(value)
     shifted = [u.outputs[0] for u in users if u.kind == QUANTIZE and u.source and _same(graph, u.outputs[0], steps)]
+    converted = all(u.source is not None for u in users)
+    only_floats = converted and all(u.kind == DEQUANTIZE for u in users)
     if len(users) == len(shifted) == 1 and shifted[0].dtype == want and not graph.is_output(shifted[0]):
         _give_way(graph, value, users[0], shifted[0])
-    elif len(shifted) == len(users) or (want in INTEGERS and all(u.kind == DEQUANTIZE and u.source for u in users)):
+    elif len(shifted) == len(users) or (only_floats and want in INTEGERS) or (converted and want == "int8"):
         graph.retype(value, want, steps)
     else:
+        if converted:  # what is converted anyway may as well be int8: TFLite Micro makes no uint8 of f32
+            graph.retype(value, "int8", steps)
         edge = graph.add(want, steps, like=value)
         graph.put_input(value, edge)
         graph.convert(edge, value, 0)
@@ -201,7 +205,7 @@ def _output(graph: Graph, value: Value, maker: Step, want: str) -> Steps:
         and (alone or (source.dtype == want and _free(graph, source)))
     ):
         _hand_over(graph, value, maker, source, want, steps)
-    elif source is not None and source.dtype == FLOAT and alone and want in INTEGERS:
+    elif source is not None and source.dtype == FLOAT and alone and want == "int8":
         graph.retype(value, want, steps)
     else:
         edge = graph.add(want, steps, like=value)

@@ -30,6 +30,9 @@ _PLANS: Final = {
 }
 """Metadata that speak of tensors and operators by their number."""
 
+_MOST_WORK: Final = 20_000_000
+"""Inputs and outputs times tensors and operators: beyond this a file is not a model but an attempt to keep one busy."""
+
 _CALLS: Final = {118: "ii", 119: "ii", 129: "i", 31: "I"}
 """Operators that call subgraphs (IF, WHILE, CALL_ONCE, CALL), with the fields that say which."""
 
@@ -119,6 +122,11 @@ def _edited(opened: Opened, inputs: str | None, outputs: str | None) -> tuple[Gr
                 f"'{dtype}' is not a type for inputs or outputs", remedy=f"use one of {', '.join(DTYPES)}"
             )
     graph = Graph(opened)
+    if (len(graph.inputs) + len(graph.outputs)) * (len(graph.values) + len(graph.steps)) > _MOST_WORK:
+        raise NotRetypable(
+            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            remedy="retype a model with fewer of them",
+        )
     changes: list[Change] = []
     if inputs is not None:
         changes += retype_inputs(graph, inputs)
