@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,9 @@ FORMAT: Final = 1
 MOST_KEPT: Final = 100
 MOST_BYTES: Final = 1024**3
 """Of all contents together; the oldest go first."""
+
+IN_USE_S: Final = 3600.0
+"""How long contents that no document names are left alone: another pack may be about to name them."""
 
 
 def cache_dir() -> Path:
@@ -114,5 +118,5 @@ def _drop_oldest() -> None:
         named |= digests
     kept = {content(digest).name for digest in named}
     for place in (cache_dir() / "contents").iterdir():
-        if place.name not in kept and not place.name.startswith("."):
+        if place.name not in kept and time.time() - place.stat().st_mtime > IN_USE_S:
             place.unlink(missing_ok=True)
