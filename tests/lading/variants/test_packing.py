@@ -158,3 +158,24 @@ def test_a_microcontroller_that_takes_no_uint8_gets_int8(tmp_path: Path) -> None
     assert made.needs["tensors"] == {"digits": {"inputs": ["int8"], "outputs": ["int8"]}}
     assert made.needs["modules"] == ["wasi_ephemeral_nn"]
     assert made.provides == {"profiles": ["tflm-int8"]}
+
+
+def test_a_firmware_of_the_projects_own_with_an_old_engine_gets_older_instructions(tmp_path: Path) -> None:
+    body = """(if (call $load (i32.const 64) (i32.const 1) (i32.const 16)) (then (call $exit (i32.const 1))))
+      (if (call $init (i32.load (i32.const 16)) (i32.const 20)) (then (call $exit (i32.const 2))))
+      (if (call $compute (i32.load (i32.const 20))) (then (call $exit (i32.const 3))))
+      (if (i32.ne (i32.extend8_s (i32.const 0x80)) (i32.const -128)) (then (call $exit (i32.const 4))))"""
+    project = write_app(
+        tmp_path / "app", wat_guests.guest(body, data=((64, b"m"),)), models={"m": fully_connected(1, 4)}
+    )
+    (project / "firmware_profiles").mkdir()
+    (project / "firmware_profiles" / "old-engine.toml").write_text(
+        'schema = 1\nextends = "wamr-2.4"\ntitle = "old"\n[provenance]\nknown-by = "declared"\nsource = "a test"\n'
+        "[wasm.features]\nsign-extension = false\n"
+    )
+    bill, report, _ = packed(project, "old-engine")
+    assert report.unserved == ()
+    made = bill.variants[1]
+    assert "sign-extension" in bill.variant().needs["features"]
+    assert "sign-extension" not in made.needs["features"]
+    assert any(entry["part"] == "sign-extension" for entry in made.conversion)
