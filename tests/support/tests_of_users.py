@@ -14,7 +14,13 @@ PATIENCE_S = 300
 
 
 def run_pytest(
-    folder: Path, *words: str | Path, home: Path, expect: int = 0, pythonpath: Path | None = None, ini: str = ""
+    folder: Path,
+    *words: str | Path,
+    home: Path,
+    expect: int = 0,
+    pythonpath: Path | None = None,
+    ini: str = "",
+    cache: str = "",
 ) -> str:
     """What pytest says about the tests in a folder.
 
@@ -24,6 +30,7 @@ def run_pytest(
         home: where the user's state and caches are.
         expect: its exit status: 1 failures, 2 interrupted, 4 wrong use.
         pythonpath: a folder that is looked into first.
+        cache: where images and engines are, if not at home.
         ini: lines of ``pytest.ini``, which is written into the folder.
     """
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
@@ -33,7 +40,7 @@ def run_pytest(
         "HOME": str(home),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_CACHE_HOME": str(home / "cache"),
+        "XDG_CACHE_HOME": cache or str(home / "cache"),
     }
     if pythonpath is not None:
         env["PYTHONPATH"] = str(pythonpath)
