@@ -60,7 +60,7 @@ def same_enum(guest: Enum, host: Enum, renamed: Mapping[str, str]) -> bool:
     table = enum_table(guest, host, renamed)
     meant = set(host.numbers.values())
     alike = all(table.get(n) == n or (n not in table and n not in meant) for n in guest.numbers.values())
-    return alike and host.mask & ~guest.mask == 0
+    return alike and host.mask & ~guest.mask == 0 and (guest.deadly or not host.deadly)
 
 
 def lookup(name: str, table: Mapping[int, int], otherwise: int, mask: int = 0xFFFFFFFF) -> Function:
