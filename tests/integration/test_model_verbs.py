@@ -68,5 +68,5 @@ def test_refusals_of_quantize(lading: Lading, tmp_path: Path) -> None:
     needs_quantizer()
     out = ("-o", tmp_path / "x.tflite")
     assert lading.json("quantize", MODELS / "digits_f32.tflite", *out, expect=2)["error"]["code"] == "usage"
-    refused = lading.json("quantize", MODELS / "digits_f16.tflite", "--mode", "dynamic-range", *out, expect=1)
+    refused = lading.json("quantize", MODELS / "digits_int8.tflite", "--mode", "dynamic-range", *out, expect=1)
     assert refused["error"]["code"] == "not-quantizable"

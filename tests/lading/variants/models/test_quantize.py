@@ -10,12 +10,13 @@ import pytest
 
 from lading.errors import ModelError, NotQuantizable, UsageError
 from lading.tflite import read_model
+from lading.variants.models.prepare import prepared, with_codes, with_f32_weights, with_signature
 from lading.variants.models.quantize import MODES, quantize
 from lading.variants.models.retype import retype
 from lading.variants.models.samples import Calibration, calibration
-from lading.variants.models.versions import version, with_signature, with_versions
+from lading.variants.models.versions import version, with_versions
 from tests.support.edge_models import Maker, through
-from tests.support.inference import infer
+from tests.support.inference import infer, random_feed
 from tests.support.quantizers import needs_quantizer
 
 if TYPE_CHECKING:
@@ -193,10 +194,10 @@ def test_an_unknown_mode_is_wrong_use() -> None:
         quantize(DIGITS_F32, "int4")
 
 
-def test_weights_that_are_float16_already_are_said_so() -> None:
+def test_a_model_without_weights_of_any_kind_is_said_so() -> None:
     with pytest.raises(NotQuantizable, match="finds nothing") as caught:
-        quantize((MODELS / "digits_f16.tflite").read_bytes(), "dynamic-range")
-    assert "float16" in caught.value.remedy
+        quantize(through("float32"), "dynamic-range")
+    assert caught.value.remedy
 
 
 def test_no_model_is_refused_before_anything_runs() -> None:
@@ -216,6 +217,49 @@ def test_a_model_that_the_quantizer_does_not_take_ends_with_its_words() -> None:
 def test_too_little_time_is_said() -> None:
     with pytest.raises(NotQuantizable, match=r"within 0\.05 s"):
         quantize(DIGITS_F32, "dynamic-range", timeout_s=0.05)
+
+
+# --- what is made ready for the quantizer ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [MODELS / "digits_f16.tflite", ROOT / "examples/stream/models/shiplog.tflite"])
+def test_float16_weights_become_f32_and_the_model_computes_the_same(path: Path) -> None:
+    before = path.read_bytes()
+    after = with_f32_weights(before)
+    old, new = read_model(before).main, read_model(after).main
+    assert not any(t.dtype == "float16" for t in new.tensors)
+    assert len(new.operators) == len(old.operators) - sum(t.dtype == "float16" for t in old.tensors)
+    feed = [array if array.dtype.kind == "f" else array * 0 for array in random_feed(old.input_tensors, 2)]
+    for ours, theirs in zip(
+        infer(before, [feed], delegates=False)[0], infer(after, [feed], delegates=False)[0], strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_models_of_float16_weights_are_quantized_and_get_smaller() -> None:
+    before = (ROOT / "examples/stream/models/shiplog.tflite").read_bytes()
+    report = quantize(before, "dynamic-range").report
+    assert report.bytes_after < report.bytes_before
+    assert report.left_float == ("GATHER",), "its table"
+
+
+def test_operators_named_the_old_way_are_not_taken_for_others() -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(DIGITS_F32, 0))
+    for code in model.operatorCodes:
+        code.builtinCode = 0
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    old = bytes(builder.Output())
+    assert with_codes(DIGITS_F32) == DIGITS_F32
+    assert read_model(with_codes(old)).main == read_model(old).main
+    assert quantize(old, "dynamic-range").report.operators_after["CONV_2D v5"] == 2
+
+
+def test_a_model_that_is_ready_stays_as_it_is() -> None:
+    assert prepared(DIGITS_F32) == DIGITS_F32
 
 
 # --- versions, against models that TensorFlow's converter wrote ------------------------------------------------------

@@ -36,7 +36,13 @@ class _Changed(Front):
         super().__init__(graph.opened, moved)
         self._graph = graph
         self._numbering = numbering
+        self._buffers: list[int] = self.old(graph.opened.root, at.MODEL_BUFFERS)
+        many = len(self._buffers)
         fields: Fields = {at.MODEL_SUBGRAPHS: self._subgraphs()}
+        if len(self._buffers) > many:
+            for number in graph.freed:
+                self._buffers[number] = self.new("Buffer", {})
+            fields[at.MODEL_BUFFERS] = self.vector(self._buffers)
         if numbering.codes_changed:
             fields[at.MODEL_CODES] = self._codes()
         signatures = self._signatures()
@@ -75,6 +81,9 @@ class _Changed(Front):
             fields[at.TENSOR_NAME] = None if target is None else -target
         if value.origin is None or value.dtype not in INTEGERS or value.steps is not None:
             fields[at.TENSOR_QUANTIZATION] = self._quantization(value)
+        if value.data is not None:
+            fields[at.TENSOR_BUFFER] = len(self._buffers)
+            self._buffers.append(self.new("Buffer", {at.BUFFER_DATA: self.octets(value.data)}))
         if value.origin is None:
             fields |= {at.TENSOR_SPARSITY: None, at.TENSOR_VARIANTS: None, at.TENSOR_VARIABLE: None}
         return self.copy(old, "Tensor", fields)

@@ -35,6 +35,8 @@ class Value:
     constant: bool = False
     variable: bool = False
     changed: bool = False
+    data: bytes | None = None
+    """Constant data that it gets."""
 
 
 @dataclass(eq=False)
@@ -94,6 +96,8 @@ class Graph:
             for number, s in enumerate(opened.facts.signatures)
             if s.subgraph == 0
         }
+        self.freed: set[int] = set()
+        """Buffers whose data nothing needs any more, where others are added."""
         self.moved = False
         """Whether a tensor or operator was added, taken away or given another size."""
 

@@ -29,6 +29,7 @@ LAYOUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Operator": ("I", *(OFFSET,) * 2, "B", *(OFFSET,) * 2, "b", *(OFFSET,) * 2, "Q", "Q", "B", OFFSET, "i"),
     "SignatureDef": (*(OFFSET,) * 3, OFFSET, "I"),
     "TensorMap": (OFFSET, "I"),
+    "Buffer": (OFFSET, "Q", "Q"),
     "OperatorCode": ("b", OFFSET, "i", "i"),
     "QuantizationParameters": (*(OFFSET,) * 4, "B", OFFSET, "i"),
 }
@@ -44,6 +45,7 @@ TENSOR_SPARSITY, TENSOR_VARIANTS, TENSOR_EXTERNAL = 6, 9, 10
 OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, OPERATOR_OPTIONS = 0, 1, 2, 3, 4
 OPERATOR_INTERMEDIATES, OPERATOR_LARGE_OFFSET, OPERATOR_LARGE_SIZE = 8, 9, 10
 CODE_DEPRECATED, CODE_VERSION, CODE_BUILTIN = 0, 2, 3
+BUFFER_DATA = 0
 SIGNATURE_INPUTS, SIGNATURE_OUTPUTS, SIGNATURE_KEY = 0, 1, 2
 MAP_NAME, MAP_TENSOR = 0, 1
 QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT = 2, 3
@@ -81,6 +83,15 @@ class Opened:
     def tensor(self, index: int) -> Table:
         """The table of a tensor of the first subgraph."""
         return self.table(self.graph, GRAPH_TENSORS, index, f"tensor {index}")
+
+    def constant(self, index: int) -> bytes:
+        """The data of a constant tensor of the first subgraph."""
+        number = self.facts.main.tensors[index].buffer
+        buffer = self.table(self.root, MODEL_BUFFERS, number, "a buffer")
+        place, count = buffer.vector_place(BUFFER_DATA, 1, "a buffer's data")
+        if not count:
+            place, count = (buffer.scalar(slot, "Q", 0, "a buffer's place") for slot in (1, 2))
+        return bytes(self.data[place : place + count])
 
     def operator(self, index: int) -> Table:
         """The table of an operator of the first subgraph."""

@@ -119,7 +119,7 @@ def quantize(
     if not any(t.dtype == "int8" for graph in after.subgraphs for t in graph.tensors):
         raise NotQuantizable(
             "the quantizer finds nothing in the model that it could quantize",
-            remedy="convert it anew with float32 weights: those that are float16 already are left alone",
+            remedy="leave it as it is: it has no weights, or only operators that stay float",
         )
     report = Report(
         mode=mode,

@@ -35,11 +35,12 @@ def main() -> None:
 def _run(job: dict[str, Any]) -> str:
     import numpy as np
 
-    from lading.variants.models.versions import with_signature, with_versions
+    from lading.variants.models.prepare import prepared
+    from lading.variants.models.versions import with_versions
 
     model = Path(job["model"]).read_bytes()
     samples = [[np.load(path, allow_pickle=False) for path in paths] for paths in job["samples"]]
-    made = with_versions(_quantized(with_signature(model), job["mode"], samples))
+    made = with_versions(_quantized(prepared(model), job["mode"], samples))
     Path(job["made"]).write_bytes(made)
     for name, data in (("before", model), ("after", made)):
         for number, outputs in enumerate(_infer(data, samples)):

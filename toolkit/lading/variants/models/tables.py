@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flatbuffers import Builder
 
 _ALIGNMENT: Final = 64
+_DATA_ALIGNMENT: Final = 16
 _PUT: Final = {"b": "Int8", "B": "Uint8", "I": "Uint32", "i": "Int32", "Q": "Uint64"}
 
 Fields = dict[int, int | None]
@@ -101,6 +102,14 @@ class Front:
     def text(self, text: str) -> int:
         """A string."""
         return int(self.builder.CreateString(text))
+
+    def octets(self, data: bytes) -> int:
+        """A vector of bytes, aligned as interpreters want constant data."""
+        builder = self.builder
+        builder.StartVector(1, len(data), _DATA_ALIGNMENT)
+        builder.head -= len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data
+        return int(builder.EndVector())
 
     def old(self, parent: Table, slot: int) -> list[int]:
         """The tables of an old vector, as targets of a new one."""

@@ -105,29 +105,3 @@ def _special(name: str, inputs: list[Tensor | None], output: Tensor) -> int:
         factor = math.prod(scales[:-1]) / scales[-1] if scales[-1] else 0.0
         return 3 if factor >= 1 else 1
     return 1
-
-
-def with_signature(model: bytes) -> bytes:
-    """A model that has a signature: its tensors under their own names, where it has none."""
-    opened = Opened(model)
-    main = opened.facts.main
-    if opened.facts.signatures:
-        return model
-
-    def build(moved: int) -> bytes:
-        front = Front(opened, moved)
-
-        def ends(tensors: tuple[Tensor, ...]) -> int:
-            maps = []
-            for tensor in tensors:
-                name = front.text(tensor.name)
-                maps.append(front.new("TensorMap", {at.MAP_NAME: name, at.MAP_TENSOR: tensor.index}))
-            return front.vector(maps)
-
-        inputs, outputs, key = ends(main.input_tensors), ends(main.output_tensors), front.text("serving_default")
-        signature = front.new(
-            "SignatureDef", {at.SIGNATURE_INPUTS: inputs, at.SIGNATURE_OUTPUTS: outputs, at.SIGNATURE_KEY: key}
-        )
-        return front.finish({at.MODEL_SIGNATURES: front.vector([signature])})
-
-    return bytes(joined(opened, build))
