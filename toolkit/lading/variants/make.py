@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lading.trace.subject import Subject
     from lading.variants.plan import Candidate
     from lading_agent.nn.facts import ModelFacts
-    from lading_agent.runs.spec import ModelSpec
 
     Progress = Callable[[int, int], None]
 
@@ -155,6 +154,7 @@ class _Maker:
         self._ways = handled(trace)
         self._layouts = {**layouts_of(), **layouts}
         self._retyped: dict[tuple[str, str], rewrite.Retyped | None] = {}
+        self._brought: dict[str, Path | None] = {}
         self._made: dict[str, Made] = {}
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
@@ -192,11 +192,17 @@ class _Maker:
             attempt, remedy = f"{summary(made.conversion)}: {said}", verdict.remedy or remedy
         return _Served(profile.id, known_by, None, reason, remedy, attempt)
 
-    def _spec(self, model: TracedModel) -> ModelSpec | None:
-        """The project's own model, if the guest gets it by name alone: only then another can be put in its place."""
-        if any(c.function == "load" and c.model == model.id for c in self._trace.calls):
-            return None
-        return next((m for m in self._subject.models if (m.name, m.version) == (model.name, model.version)), None)
+    def _source(self, model: TracedModel) -> tuple[Path | None, bool]:
+        """The file of a model that the guest uses, and whether the guest itself hands over its bytes."""
+        ways = {
+            c.function == "load" for c in self._trace.calls if c.model == model.id and c.function.startswith("load")
+        }
+        if len(ways) != 1:  # once by its name and once by its bytes: two places that would have to agree
+            return None, False
+        if ways == {True}:
+            return self._brought.setdefault(model.id, find_file(self._subject, model)), True
+        found = (m for m in self._subject.models if (m.name, m.version) == (model.name, model.version))
+        return next((Path(m.path) for m in found), None), False
 
     def _facts(self, model: str, form: str) -> ModelFacts | None:
         found = self._retype(model, form)
@@ -205,8 +211,8 @@ class _Maker:
     def _retype(self, model: str, form: str) -> rewrite.Retyped | None:
         with self._lock:
             if (model, form) not in self._retyped:
-                spec = self._spec(self._trace.models[model])
-                data = Path(spec.path).read_bytes() if spec is not None else b""
+                source, _ = self._source(self._trace.models[model])
+                data = source.read_bytes() if source is not None else b""
                 self._retyped[model, form] = rewrite.retyped_model(data, form) if data else None
             return self._retyped[model, form]
 
@@ -215,20 +221,27 @@ class _Maker:
         models: dict[str, bytes] = {}
         forms: dict[str, str] = {}
         conversion: list[dict[str, Any]] = []
+        swapped: list[tuple[bytes, bytes]] = []
         now: dict[str, ModelFacts] = {}
         for identifier, form in sorted(candidate.forms.items()):
             found = self._retype(identifier, form)
             assert found is not None
             model = self._trace.models[identifier]
-            reference = f"{model.name}@{model.version}" if model.version else str(model.name)
-            models[reference], now[identifier] = found.data, found.facts
-            forms[reference] = form
+            now[identifier] = found.facts
+            source, brought = self._source(model)
+            assert source is not None
+            if brought:
+                reference = source.name
+                swapped.append((source.read_bytes(), found.data))
+            else:
+                reference = f"{model.name}@{model.version}" if model.version else str(model.name)
+                models[reference], forms[reference] = found.data, form
             conversion.append({"what": "model", "model": reference, "changes": list(found.changes)})
         module, answers = None, None
         if candidate.adapted:
             rewritten = rewrite.guest(
                 self._module, self._trace, profile, now, self._ways, converted=candidate.converted,
-                carried=self._carried(models) if candidate.carried else {}, optimize=self._optimize,
+                carried=self._carried(models) if candidate.carried else {}, swapped=swapped, optimize=self._optimize,
             )  # fmt: skip
             if rewritten.module != self._module:
                 module, answers = rewritten.module, rewritten.answers
@@ -259,6 +272,21 @@ class _Maker:
             endless = self._trace.end.kind == "time-limit"
             time_s = ENDLESS_S if endless else TIME_S
             return record(subject, time_s=time_s, run_without_nn=False, answers=answers, layouts=self._layouts)
+
+
+def find_file(subject: Subject, model: TracedModel) -> Path | None:
+    """The file of a model whose bytes the guest hands over: among the project's models, or in its directories."""
+    files = [Path(spec.path) for spec in subject.models]
+    files += [path for opened in subject.dirs if not opened.writable for path in sorted(Path(opened.host).rglob("*"))]
+    for path in files:
+        try:
+            if path.is_file() and path.stat().st_size == model.size:
+                data = path.read_bytes()
+                if f"sha256:{hashlib.sha256(data).hexdigest()}" == model.digest:
+                    return path
+        except OSError:
+            continue
+    return None
 
 
 def with_contents(subject: Subject, scratch: Path, module: bytes | None, models: Mapping[str, bytes]) -> Subject:

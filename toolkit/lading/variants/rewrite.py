@@ -12,7 +12,7 @@ from lading.trace.record import Answers
 from lading_agent.nn.facts import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from lading.profiles.schema import FirmwareProfile
     from lading.trace.document import Trace
@@ -75,6 +75,7 @@ def guest(
     *,
     converted: Collection[str],
     carried: Mapping[str, bytes],
+    swapped: Sequence[tuple[bytes, bytes]],
     optimize: bool,
 ) -> Rewritten:
     """Rewrite a guest for a host.
@@ -87,6 +88,7 @@ def guest(
         ways: how the guest handles the tensors of each model.
         converted: ids of the models whose data the guest's side is to convert.
         carried: models that it is to bring along, by name.
+        swapped: models whose bytes it hands over, and those that are loaded in their place.
         optimize: take out what no engine needs.
 
     Raises:
@@ -99,6 +101,11 @@ def guest(
     speaks = abi_of_era(_era(trace))
     host = abi_of(profile) if profile.runs_guests else speaks
     changes: list[dict[str, Any]] = []
+    if swapped:
+        from lading.variants.swap import swap
+
+        module = swap(module, swapped, speaks)
+        changes += [_change("model inside", f"loaded for another of {len(old)} bytes") for old, _ in swapped]
     if carried:
         host = replace(host, refused=host.refused | _BY_NAME)
     called = {c.function for c in trace.calls}
