@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lading import profiles
-from lading.variants.guests.abi import Plan, abi_of, abi_of_era
+from lading.errors import NotAdaptable
+from lading.variants.guests.abi import Conversion, Enum, Plan, abi_of, abi_of_era
 from lading.variants.guests.adapt import adapt
+from lading.wasm import read_module
 from lading_agent.nn.decode import PARAMETERS
 from tests.support.speakers import Speaker, speak
 
@@ -172,3 +175,25 @@ def test_a_function_that_is_never_called_fails_instead_of_keeping_the_guest_away
     store = wasmtime.Store()
     exports: Any = wasmtime.Instance(store, wasmtime.Module(store.engine, adapted.module), []).exports(store)
     assert exports["f"](store, 0) == SPEC.errno["unsupported_operation"]
+
+
+def test_a_host_offers_the_same_under_several_names() -> None:
+    text = """(module (import "wasi_nn_again" "compute" (func $f (param i32) (result i32)))
+      (export "f" (func $f)) (memory 1))"""
+    guest = bytes(wasmtime.wat2wasm(text))
+    mine = replace(SPEC, aliases=frozenset(("wasi_nn_again",)))
+    assert adapt(guest, Plan(mine, mine)).changes == ()
+    adapted = adapt(guest, Plan(mine, abi_of(profiles.find("wasmedge-0.17"))))
+    assert adapted.changes == (("compute", "imported from wasi_ephemeral_nn"),)
+    assert [(i.module, i.name) for i in read_module(adapted.module).imports] == [("wasi_ephemeral_nn", "compute")]
+
+
+@pytest.mark.parametrize("kind", ["tensor_types", "encodings"])
+def test_a_host_that_has_no_number_for_what_is_needed_is_refused(kind: str) -> None:
+    none = Enum({}, 0xFF)
+    host = replace(LEGACY, tensor_types=none) if kind == "tensor_types" else replace(LEGACY, encodings=none)
+    host = replace(host, refused=frozenset(("load_by_name",)))
+    speaker = Speaker(SPEC, _SILENT - {"load_by_name"})
+    conversion = Conversion("input", 0, "uint8", "float32", 1.0, 0, 4)
+    with pytest.raises(NotAdaptable, match="has no"):
+        adapt(speaker.module, Plan(SPEC, host, (conversion,), models={"m": b"model"}))

@@ -75,6 +75,8 @@ class Abi:
     """It writes the size that would do when a buffer is too small."""
     echoes_capacity: bool = False
     """It writes the guest's own size back when a call fails."""
+    aliases: frozenset[str] = frozenset()
+    """Further import modules under which a host offers the same."""
 
 
 def abi_of(profile: FirmwareProfile) -> Abi:
@@ -115,6 +117,7 @@ def abi_of(profile: FirmwareProfile) -> Abi:
         short=_errno(profile, _fails(room, "too_large"), "too_large"),
         tells_needed=room.get("write") == "needed",
         echoes_capacity=any(s["step"] == "echo-capacity" for s in output),
+        aliases=frozenset(abi.modules[1:]),
     )
 
 

@@ -98,7 +98,7 @@ class _Adaptation:
     def _function(self, at: int, entry: ImportEntry) -> list[Change]:
         name, plan = entry.name, self.plan
         adapter = self.calls.adapter(name)
-        if adapter is None and plan.guest.module == plan.host.module:
+        if adapter is None and entry.module in {plan.host.module, *plan.host.aliases}:
             return []
         if adapter is None:
             self._host_function(name)
@@ -162,18 +162,20 @@ class _Adaptation:
 
 def _embedded(editor: Editor, plan: Plan) -> Mapping[str, bytes]:
     """The models that have to be part of the guest."""
-    named = {e.name for e in editor.imports if e.module == plan.guest.module} & BY_NAME
+    modules = {plan.guest.module, *plan.guest.aliases}
+    named = {e.name for e in editor.imports if e.module in modules} & BY_NAME
     if not named or "load_by_name" in plan.host.functions - plan.host.refused:
         return {}
     return plan.models
 
 
 def _nn_imports(editor: Editor, guest: Abi) -> list[tuple[int, ImportEntry]]:
-    found = [(at, entry) for at, entry in enumerate(editor.imports) if entry.module in {*NN_MODULES, guest.module}]
+    spoken = {guest.module, *guest.aliases}
+    found = [(at, entry) for at, entry in enumerate(editor.imports) if entry.module in {*NN_MODULES, *spoken}]
     functions = PARAMETERS[guest.layout]
     for _, entry in found:
         what = f"{entry.module}::{entry.name}"
-        if entry.module != guest.module:
+        if entry.module not in spoken:
             raise NotAdaptable(
                 f"the guest imports {what}, but is said to speak {guest.module}",
                 remedy="say for which host it was made (legacy is wasi_nn)",

@@ -139,6 +139,17 @@ class Calls:
         """End the call as the guest's own host would."""
         return "unreachable" if name == "trap" else f"i32.const {numbers.errno(self.guest, name)} return"
 
+    def _theirs(self, kind: str, name: str) -> int:
+        """The host's number for a name that there has to be."""
+        numbers_of = {"tensor types": self.host.tensor_types, "encodings": self.host.encodings}
+        found = numbers_of.get(kind, self.host.targets).numbers.get(name)
+        if found is None:
+            raise NotAdaptable(
+                f"{self.host.name} has no {name} among its {kind}",
+                remedy="correct the firmware profile, or choose another one",
+            )
+        return found
+
     # load
 
     def _embedded(self) -> str:
@@ -157,8 +168,8 @@ class Calls:
                   {room.record} {place_of(room.pages, at)} i32.store 0
                   {room.record} i32.const {size} i32.store 4
                   {room.array} {room.record} i32.store 0 {room.array} i32.const 1 i32.store 4
-                  {first} i32.const {host.encodings.numbers["tensorflowlite"]}
-                  i32.const {host.targets.numbers["cpu"]} local.get graph-out call host.load {self.errno} return
+                  {first} i32.const {self._theirs("encodings", "tensorflowlite")}
+                  i32.const {self._theirs("targets", "cpu")} local.get graph-out call host.load {self.errno} return
                 end
               end""")
         inside = f"""local.get name local.get name-length call adapter.inside i32.eqz if
@@ -219,8 +230,9 @@ class Calls:
         self._kinds += [] if same_types and not floats else ["tensor types"]
         self._kinds += [] if guest.layout == host.layout else ["layout"]
         decoded = self._witx_input() if guest.layout == WITX else self._legacy_input(bool(conversions))
-        plain = f"i32.const {host.tensor_types.numbers['f32']} local.set $host-code"
-        if not floats:
+        if floats:
+            plain = f"i32.const {self._theirs('tensor types', 'f32')} local.set $host-code"
+        else:
             refused = f"local.get $host-code i32.const {numbers.REFUSED} i32.eq if {self._fail(guest.mismatch)} end"
             plain = f"""local.get $code {"" if same_types else "call adapter.type"} local.set $host-code
               {refused if host.tensor_types.deadly and not same_types else ""}"""
@@ -260,7 +272,7 @@ class Calls:
             local.get $data {self.scratch} call adapter.input-{at}
             {self.scratch} local.set $data
             i32.const {conversion.scratch_bytes} local.set $length
-            i32.const {self.host.tensor_types.numbers[TYPE_NAME[conversion.host]]} local.set $host-code
+            i32.const {self._theirs("tensor types", TYPE_NAME[conversion.host])} local.set $host-code
           else {otherwise} end"""
 
     def _give_input(self, converted: bool) -> str:
