@@ -451,3 +451,16 @@ def test_the_engines_before_can_be_had_again(lading: Lading, server: Sshd, board
 
 def test_an_emulated_board_has_no_agent_to_go_back_from(lading: Lading) -> None:
     assert "is emulated" in lading("device", "rollback-agent", "emulated://raspberry-pi-4b", expect=2).err
+
+
+def test_a_board_may_be_set_up_when_it_gets_its_name(lading: Lading, server: Sshd, tmp_path: Path) -> None:
+    add = ("device", "add", "kitchen", server.address)
+    assert "--no-contact" in lading(*add, "--set-up", "--no-contact", expect=2).err
+    assert "is not a folder" in lading(*add, "--engines-from", tmp_path / "nowhere", expect=2).err
+    assert not (server.home / HOME).exists()
+    (tmp_path / "wheels").mkdir()
+    done = lading(*add, "--engines-from", tmp_path / "wheels")
+    assert "bringing the engines" in done.err
+    assert "it is set up, with the agent 0.1.0" in done.out
+    assert lading.json(*add, "--force", "--set-up")["agent"] == "0.1.0"
+    assert lading.json(*add, "--force")["agent"] is None

@@ -38,6 +38,13 @@ def add(
     no_contact: Annotated[bool, typer.Option("--no-contact", help="Write it down without trying it.")] = False,
     user: Annotated[bool, typer.Option("--user", help="Into your own devices.toml, also within a project.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a device of that name.")] = False,
+    set_up: Annotated[
+        bool, typer.Option("--set-up", help="Bring the agent and its engines right away, not with the first deploy.")
+    ] = False,
+    engines_from: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Set it up right away, with the engines' wheels from this folder."),
+    ] = None,
     as_json: Json = False,
 ) -> Answer:
     """Give a device a name in devices.toml.
@@ -47,7 +54,15 @@ def add(
     fingerprint. From then on the device has to show that key.
     """
     from lading.devices import enrol
+    from lading.errors import UsageError
 
+    set_up = set_up or engines_from is not None
+    if set_up and no_contact:
+        raise UsageError("a device cannot be set up without contact", remedy="leave --no-contact out")
+    if engines_from is not None:
+        from lading.bootstrap.cargo import use_engines_from
+
+        use_engines_from(engines_from)
     screen = Screen(as_json=as_json)
     here = Path.cwd()
     made = enrol.add(
@@ -60,9 +75,12 @@ def add(
         contact=not no_contact,
         replace=force,
     )
+    agent = _set_up(made.name, here) if set_up else None
 
     def render(shown: Screen) -> None:
         shown.say(f"{made.name} is {made.address} ({made.file})")
+        if agent is not None:
+            shown.say(f"it is set up, with the agent {agent}")
         if made.host_key is not None:
             shown.say(f"it has to show the host key {made.host_key}", style="dim")
         elif made.address.startswith("ssh"):
@@ -74,8 +92,18 @@ def add(
         "file": str(made.file),
         "host_key": made.host_key,
         "contacted": made.contacted,
+        "agent": agent,
     }
     return Answer(document, render)
+
+
+def _set_up(name: str, here: Path) -> str:
+    """Bring what the device lacks; the version of its agent."""
+    from lading.client import connect
+    from lading.devices import resolve
+
+    with connect(resolve(f"device:{name}", here)) as session:
+        return session.hello.agent_version
 
 
 @verb("device-list")
