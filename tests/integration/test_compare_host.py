@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lading.bundle import open_bundle
+from lading.bundle import open_bundle, pack
+from lading.client import connect
+from lading.devices import resolve
+from lading.errors import RunFailed
+from lading.numerics.app import AppModels
+from lading.numerics.compare_host import compare_host
+from lading.project import load_project
 from tests.support.apps import write_app
 from tests.support.documents import keys_of
 from tests.support.wat_guests import says
@@ -125,11 +131,23 @@ def test_what_cannot_be_compared_is_said(lading: Lading, board: str, deployed: P
     assert "--steps belongs to --compare-host" in lading("run", board, "digits", "--steps", "2", expect=125).err
 
 
-def test_a_firmware_that_refuses_a_call_is_named_with_it(lading: Lading, tmp_path: Path, digits: Path) -> None:
-    """On WasmEdge int8 tensors do not pass, so no release of the int8 model gets there without --allow-unknown."""
+def test_the_variant_that_a_device_has_is_what_is_compared(lading: Lading, tmp_path: Path, digits: Path) -> None:
+    """On WasmEdge int8 tensors do not pass: what is there is a uint8 model, on the golden inputs of that variant."""
     board = f"emulated://raspberry-pi-4b?firmware=wasmedge-0.17&state={tmp_path / 'other'}"
+    lading("push", digits, board)
+    found = lading.json("run", board, "--compare-host", "--project", digits)
+    assert found["variant"] != "default"
+    (output,) = found["vectors"][0]["outputs"]
+    assert (output["dtype"], output["worst"]) == ("uint8", 0)
+    assert "native" not in found["runtimes"]["device"]
+
+
+def test_a_call_that_a_firmware_refuses_is_named(tmp_path: Path, digits: Path) -> None:
     text = (digits / "lading.toml").read_text()
     (digits / "lading.toml").write_text(text[: text.index("[[smoke]]")])
-    lading("push", digits, board)
-    done = lading("run", board, "--compare-host", "--project", digits, expect=125)
-    assert "the device refuses set_input of model digits@1.0.0: invalid_argument (1)" in done.err
+    bundle = pack(load_project(digits), tmp_path / "digits.lading").path
+    device = resolve(f"emulated://raspberry-pi-4b?firmware=wasmedge-0.17&state={tmp_path / 'other'}")
+    with connect(device) as session, open_bundle(bundle) as cargo, AppModels(bundle) as models:
+        session.push(cargo, variant="default")
+        with pytest.raises(RunFailed, match=r"the device refuses set_input of model .*: invalid_argument \(1\)"):
+            compare_host(session, models)

@@ -139,7 +139,13 @@ class LadingDevice:
             app.close()
 
     def deploy(
-        self, project: str | Path, *, check: bool = True, allow_unknown: bool = False, runtime: str | None = None
+        self,
+        project: str | Path,
+        *,
+        check: bool = True,
+        allow_unknown: bool = False,
+        runtime: str | None = None,
+        variant: str | None = None,
     ) -> LadingApp:
         """Pack, check and push a project (or push a bundle), as ``lading deploy --no-run`` does; once for each project.
 
@@ -149,7 +155,12 @@ class LadingDevice:
         from lading.deploy import DeployOptions, Watcher, deploy_one, prepare
 
         path = Path(project).resolve()
-        options: dict[str, Any] = {"check": check, "allow_unknown": allow_unknown, "runtime": runtime}
+        options: dict[str, Any] = {
+            "check": check,
+            "allow_unknown": allow_unknown,
+            "runtime": runtime,
+            "variant": variant,
+        }
         key = (path, tuple(options.items()))
         if key not in self._apps:
             bundle = prepare(path)
