@@ -91,6 +91,7 @@ class Editor:
         self.sections = split(data)
         found = self._section(IMPORT)
         self.imports = imports(data, found, self.module) if found else []
+        self._old_imports = self._function_of(len(self.imports))
         self.replaced = dict[int, "Replace"]()
         """What replaces instructions, by their first byte; None from it leaves one as it is."""
         self.dropped: list[str] = []
@@ -158,10 +159,6 @@ class Editor:
 
     def _function_of(self, entry: int) -> int:
         return sum(e.kind == 0 for e in self.imports[:entry])
-
-    @property
-    def _old_imports(self) -> int:
-        return sum(e.kind == 0 for e in self.imports)
 
     @property
     def _new_imports(self) -> int:
