@@ -98,7 +98,7 @@ def variant_on(session: Session, app: str, release: str) -> str:
             return str(entry.get("variant", "default"))
     raise NoSuchRelease(
         f"the device does not have {app} {release}, which is what the project packs to now",
-        remedy="bring it there first: lading deploy PROJECT DEVICE",
+        remedy="bring it there first: lading deploy PROJECT DEVICE; or give the bundle that was deployed (--project)",
     )
 
 
