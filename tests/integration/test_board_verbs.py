@@ -7,12 +7,14 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lading.boards.state import started_at
+from tests.integration.test_json import KEYS
 from tests.support.command import COMMAND
+from tests.support.documents import keys_of
 from tests.support.keeping import eventually
 from tests.support.qemu_boards import CACHE, QemuBoard, command, need_boards, players
 from tests.support.terminal import answering
@@ -31,6 +33,14 @@ def board(tmp_path: Path) -> Iterator[QemuBoard]:
     yield made
     made.power_cut()
     assert players(made) == []
+
+
+def said(board: QemuBoard, verb: str, *words: str) -> dict[str, Any]:
+    """A verb's document, with all the keys that programs may count on."""
+    document = board.lading.json("board", verb, *words)
+    assert document["schema"] == f"lading.board-{verb}/1"
+    assert set(KEYS[f"board-{verb}"]) <= keys_of(document)
+    return document
 
 
 def port_of(board: QemuBoard, kind: str) -> int:
@@ -54,7 +64,7 @@ def test_the_life_of_a_board(board: QemuBoard) -> None:
     refused = lading("status", board.address, expect=3)
     assert f"lading board up {BOARD}" in refused.err
 
-    told = lading.json("board", "build", BOARD)
+    told = said(board, "build", BOARD)
     assert (CACHE / "lading" / "boards" / told["image"] / "disk.qcow2").is_file()
     assert lading.json("board", "build", BOARD)["built"] is False
 
@@ -70,8 +80,8 @@ def test_the_life_of_a_board(board: QemuBoard) -> None:
     board.run("echo kept >kept && sync")
 
     # It is up: nothing happens a second time, and it is listed.
-    assert lading.json("board", "up", BOARD)["already"] is True
-    listed = {entry["board"]: entry for entry in lading.json("board", "list")["boards"]}
+    assert said(board, "up", BOARD)["already"] is True
+    listed = {entry["board"]: entry for entry in said(board, "list")["boards"]}
     assert listed[BOARD]["state"] == "up"
     assert listed[BOARD]["addresses"] == first["addresses"]
     assert lading.json("board")["boards"][0]["board"] == "debian-arm64"
@@ -84,7 +94,7 @@ def test_the_life_of_a_board(board: QemuBoard) -> None:
 
     # Suspended and resumed: the same boot goes on.
     boot = board.run("cat /proc/sys/kernel/random/boot_id")
-    assert lading.json("board", "down", BOARD, "--suspend")["suspended"] is True
+    assert said(board, "down", BOARD, "--suspend")["suspended"] is True
     assert players(board) == []
     assert not any(map(listening, ports))
     assert {e["board"]: e["state"] for e in lading.json("board", "list")["boards"]}[BOARD] == "suspended"
@@ -94,7 +104,7 @@ def test_the_life_of_a_board(board: QemuBoard) -> None:
     assert abs(int(board.run("date +%s")) - time.time()) < 60, "its clock stood still"
 
     # Reset: another boot, what was on the disk is there.
-    assert lading("board", "reset", BOARD).out == f"{BOARD} is up again\n"
+    assert said(board, "reset", BOARD)["pid"] == board.said["pid"]
     assert board.run("cat /proc/sys/kernel/random/boot_id") != boot
     assert board.run("cat kept") == "kept\n"
 
@@ -107,7 +117,7 @@ def test_the_life_of_a_board(board: QemuBoard) -> None:
     assert board.up("--fresh").said["host_key"] != first["host_key"]
     assert board.run("cat kept 2>/dev/null || echo gone") == "gone\n"
 
-    assert lading.json("board", "power-cut", BOARD)["was_up"] is True
+    assert said(board, "power-cut", BOARD)["was_up"] is True
     assert players(board) == []
     assert not (board.folder / "qmp").exists()
     assert lading.json("board", "power-cut", BOARD)["was_up"] is False

@@ -57,13 +57,17 @@ if [ -f /board/mark ] && ! cmp -s /board/mark /root/@MARK@; then
   sync
   cp /board/mark /root/@MARK@
 fi
-tries=0
-until [ -e /sys/class/net/@INTERFACE@ ] || [ $tries -ge 600 ]; do
+tries=0 net=
+while [ -z "$net" ] && [ $tries -lt 600 ]; do
+  for net in $(ls /sys/class/net); do
+    [ "$net" = lo ] || break
+    net=
+  done
   tries=$((tries + 1))
-  usleep 50000
+  [ -n "$net" ] || usleep 50000
 done
-ip addr add 10.0.2.15/24 dev @INTERFACE@
-ip link set @INTERFACE@ up
+ip addr add 10.0.2.15/24 dev "$net"
+ip link set "$net" up
 ip route add default via 10.0.2.2
 umount /sys /proc
 mount -o move /dev /root/dev
@@ -71,7 +75,7 @@ exec switch_root /root $init
 """
 
 
-def init_script(interface: str = "eth0") -> bytes:
+def init_script() -> bytes:
     """The first program that the kernel starts."""
     text = _INIT
     for word, value in {
@@ -81,7 +85,6 @@ def init_script(interface: str = "eth0") -> bytes:
         "@USER_KEYS@": rootfs.USER_KEYS,
         "@UID@": str(rootfs.USER_ID),
         "@USER@": rootfs.USER,
-        "@INTERFACE@": interface,
     }.items():
         text = text.replace(word, value)
     return text.encode()
