@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lading.errors import LockHeld, NoSpace, NoSuchApp, NoSuchRelease, UsageError
+from lading.firmware.alone import alone
 from lading.firmware.pointer import MOST_ENTRIES
 from lading.firmware.store import POINTERS
 from tests.support.firmware import session, small
@@ -110,7 +112,30 @@ def test_gc_keeps_current_previous_and_pinned(board: Board) -> None:
         assert device.gc(1)["removed"] == [f"echo {bundles[0].release}"]
 
 
-def test_another_client_s_change_is_noticed_before_the_switch(board: Board) -> None:
+def test_two_clients_of_one_computer_change_a_device_one_after_the_other(board: Board) -> None:
+    with (
+        SmpServer(board.reply) as server,
+        session(server.address, answer_s=2.0) as device,
+        session(server.address.replace("127.0.0.1", "localhost"), answer_s=2.0) as other,
+    ):
+        refused: list[LockHeld] = []
+
+        def meanwhile(_done: int, _total: int) -> None:
+            assert other.status()["apps"] == {}
+            with pytest.raises(LockHeld, match=f"process {os.getpid()}") as caught:
+                other.push(small("3.0.0"))
+            refused.append(caught.value)
+
+        release = device.push(small("1.0.0"), progress=meanwhile).release
+        assert refused
+        assert other.push(small("3.0.0")).previous == release
+        with alone(device._smp.place, "it"):
+            for change, words in ((other.rollback, ()), (other.gc, (1,)), (other.remove, ("echo",))):
+                with pytest.raises(LockHeld):
+                    change(*words)
+
+
+def test_another_computer_s_change_is_noticed_before_the_switch(board: Board) -> None:
     with device_of(board) as device, device_of(board) as other:
         first = other.push(small("1.0.0"))
         meanwhile: list[str] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lading.client.session import Session
 from lading.errors import NoSuchRelease, Unsupported, UsageError
 from lading.firmware import facts
+from lading.firmware.alone import alone
 from lading.firmware.files import Files
 from lading.firmware.pointer import PINNED
 from lading.firmware.pushing import Push, old_releases
@@ -17,6 +18,7 @@ from lading_agent.wire.hello import Hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from lading.client.events import Event
@@ -48,6 +50,9 @@ class FirmwareSession(Session):
     def close(self) -> None:
         """End the session."""
         self._smp.close()
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return alone(self._smp.place, self._smp.description)
 
     @cached_property
     def _files(self) -> Files:
@@ -99,8 +104,9 @@ class FirmwareSession(Session):
             self._cannot("choose among runtimes", remedy="leave out --runtime")
         if confirm_within_s is not None:
             self._cannot("take a release back by itself", remedy="leave out --confirm-within")
-        push = Push(self._store, self._shell, bundle, variant, progress, on_event)
-        return push.run(keep=keep, force=force, dry_run=dry_run)
+        with self._alone():
+            push = Push(self._store, self._shell, bundle, variant, progress, on_event)
+            return push.run(keep=keep, force=force, dry_run=dry_run)
 
     def status(self, app: str | None = None) -> dict[str, Any]:
         """What the device holds: ``apps`` (by name), ``disk``, ``lock``."""
@@ -138,41 +144,48 @@ class FirmwareSession(Session):
 
     def rollback(self, app: str | None = None, to: str | None = None) -> dict[str, Any]:
         """Make an earlier release current: the previous one, or ``to``. Answers ``current`` and ``previous``."""
-        store = self._store
-        name = store.which_app(app)
-        before = store.current(name)
-        wanted = store.require(name, to) if to is not None else store.previous(name)
-        if wanted is None:
-            raise NoSuchRelease(
-                f"{name} has no earlier release to go back to",
-                remedy="name one with --to: lading releases lists what the device holds",
-            )
-        if not wanted.current:
-            store.switch(store.made_current(wanted))
+        with self._alone():
+            store = self._store
+            name = store.which_app(app)
+            before = store.current(name)
+            wanted = store.require(name, to) if to is not None else store.previous(name)
+            if wanted is None:
+                raise NoSuchRelease(
+                    f"{name} has no earlier release to go back to",
+                    remedy="name one with --to: lading releases lists what the device holds",
+                )
+            if not wanted.current:
+                store.switch(store.made_current(wanted))
         return {"app": name, "current": wanted.id, "previous": _id(before)}
 
     def remove(self, app: str, release: str | None = None, dry_run: bool = False) -> dict[str, Any]:
         """Throw away one release, or the app. Answers ``removed`` and ``freed_bytes``."""
-        store = self._store
-        name = store.which_app(app)
-        gone = store.of(name)
-        if release is not None:
-            gone = [store.require(name, release)]
-            if gone[0].current:
-                raise UsageError(
-                    f"{gone[0].id} is the current release of {name}",
-                    remedy="go back first (lading rollback), or remove the whole app",
-                )
-        return {"app": name, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=False)}
+        with self._alone():
+            store = self._store
+            name = store.which_app(app)
+            gone = store.of(name)
+            if release is not None:
+                gone = [store.require(name, release)]
+                if gone[0].current:
+                    raise UsageError(
+                        f"{gone[0].id} is the current release of {name}",
+                        remedy="go back first (lading rollback), or remove the whole app",
+                    )
+            return {"app": name, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=False)}
 
     def gc(self, keep: int = 2, dry_run: bool = False) -> dict[str, Any]:
         """Throw away old releases of all apps. Answers ``removed``, ``blobs`` and ``freed_bytes``."""
-        store = self._store
-        gone = [release for app in store.apps() for release in old_releases(store.of(app), keep)]
-        return {"keep": keep, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=True)}
+        with self._alone():
+            store = self._store
+            gone = [release for app in store.apps() for release in old_releases(store.of(app), keep)]
+            return {"keep": keep, "dry_run": dry_run, **_drop(store, gone, dry_run, with_app=True)}
 
     def pin(self, app: str | None, release: str, pinned: bool = True) -> dict[str, Any]:
         """Keep a release from :meth:`gc`, or stop keeping it."""
+        with self._alone():
+            return self._pin(app, release, pinned)
+
+    def _pin(self, app: str | None, release: str, pinned: bool) -> dict[str, Any]:
         from dataclasses import replace
 
         store = self._store

@@ -33,6 +33,7 @@ class SmpLink:
         description: the device's address, for messages.
         where: what the transport connects to.
         answer_s: seconds for an answer.
+        place: tells this device from others on which this computer may be at work.
 
     Raises:
         TimedOut: nobody answers.
@@ -40,7 +41,9 @@ class SmpLink:
         LinkLost: the port or socket is gone.
     """
 
-    def __init__(self, transport: SMPTransport, description: str, where: str, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, transport: SMPTransport, description: str, where: str, answer_s: float = ANSWER_S, place: str = ""
+    ) -> None:
         from smpclient import SMPClient
 
         for name in ("smpclient", "smp"):  # what they would print is in the errors that are raised here
@@ -49,6 +52,7 @@ class SmpLink:
                 logger.addHandler(logging.NullHandler())
                 logger.propagate = False
         self.description = description
+        self.place = place
         self.answer_s = answer_s
         self.round_trips = 0
         self._transport = transport
@@ -176,6 +180,16 @@ class SmpLink:
         )
 
 
+def _number_of(host: str) -> str:
+    """A host's address, whatever name is used for it; the name where it has none."""
+    import socket
+
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
+    except OSError:
+        return host
+
+
 def open_smp(address: SerialSmp | UdpSmp, label: str, answer_s: float = ANSWER_S) -> SmpLink:
     """A link to the SMP server of an address.
 
@@ -195,7 +209,8 @@ def open_smp(address: SerialSmp | UdpSmp, label: str, answer_s: float = ANSWER_S
     from lading.links.smp_transports import DatagramTransport
 
     try:
-        return SmpLink(DatagramTransport(address.port), label, address.host, answer_s)
+        place = f"udp {_number_of(address.host)}:{address.port}"
+        return SmpLink(DatagramTransport(address.port), label, address.host, answer_s, place)
     except LadingError:
         raise
     except OSError as error:
