@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lading.errors import ModelError, NotRetypable
 from lading.tflite import read_model
+from lading.variants.models.prepare import prepared
 from lading.variants.models.retype import Retyped, possible, retype
+from lading.variants.models.versions import with_versions
 from tests.support.edge_models import STEPS, Maker, external, through
 from tests.support.inference import converted, infer, levels, random_feed
 
@@ -493,6 +495,7 @@ def test_an_attempt_to_keep_a_machine_busy_is_refused() -> None:
 # --- hostile files -------------------------------------------------------------------------------------------------
 
 _SAMPLES: Sequence[bytes] = (
+    (ROOT / "examples/digits/models/digits_float16.tflite").read_bytes(),
     through(),
     _two_subgraphs(),
     _other_steps(),
@@ -518,6 +521,7 @@ def test_a_damaged_file_is_refused_or_still_a_model(
     refusal: ModelError | NotRetypable | None = None
     try:
         possible(cut)
+        read_model(with_versions(prepared(cut)))
         read_model(retype(cut, **asked).data)
     except (ModelError, NotRetypable) as error:
         refusal = error

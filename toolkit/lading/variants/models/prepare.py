@@ -86,15 +86,17 @@ def with_f32_weights(model: bytes) -> bytes:
         if half is None or half.origin is None or not half.constant or half.dtype != "float16":
             continue
         whole = step.outputs[0]
-        data = np.frombuffer(opened.constant(half.origin), "<f2")
-        if graph.is_output(whole) or data.size != tensors[half.origin].elements:
+        raw = opened.constant(half.origin)
+        ends = any(graph.is_input(v) or graph.is_output(v) for v in (half, whole))
+        if ends or len(raw) != 2 * tensors[half.origin].elements:
             continue
-        whole.data, whole.changed = data.astype("<f4").tobytes(), True
+        whole.data, whole.changed = np.frombuffer(raw, "<f2").astype("<f4").tobytes(), True
         graph.steps = [s for s in graph.steps if s is not step]
         if not graph.users(half) and not graph.is_output(half):
             graph.values = [v for v in graph.values if v is not half]
             replaced.add(tensors[half.origin].buffer)
-    if all(v.data is None for v in graph.values):
+    left = {id(v) for v in graph.values}
+    if all(v.data is None for v in graph.values) or any(id(v) not in left for v in graph.named()):
         return model
     others = {t.buffer for g in opened.facts.subgraphs[1:] for t in g.tensors}
     kept = {tensors[v.origin].buffer for v in graph.values if v.origin is not None and v.data is None}
