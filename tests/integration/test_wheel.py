@@ -103,6 +103,7 @@ def test_the_wheel_holds_both_packages_the_runner_and_nothing_that_is_ours_alone
     for name in TARGETS:
         assert f"lading/data/targets/{name}.toml" in names
     assert {"lading/py.typed", "lading_agent/py.typed", "lading_agent/__main__.py"} <= set(names)
+    assert {"lading/variants/page.css", "lading/variants/page.js"} <= set(names)
     runners = {f"lading_runner/bin/{n}" for n in ("lading-runner-x86_64", "lading-runner-aarch64", "symbols.json")}
     assert {name for name in names if name.startswith("lading_runner/")} == runners
     assert any(name.endswith("/licenses/LICENSE") for name in names)

@@ -36,6 +36,8 @@ def verdicts(**words: str) -> Callable[[str], Verdict]:
             return Verdict("ok", "p", "measured")
         if word == "lossy":
             return Verdict("ok", "p", "measured", warnings=("input 0: this host takes the call and drops the data",))
+        if word == "handled":
+            return dataclasses.replace(verdicts()(variant), handled=True)
         if word == "unknown":
             return Verdict("unknown", "p", "declared", reason="nobody knows", remedy="probe it")
         step = int(word.partition(":")[2])
@@ -75,6 +77,12 @@ def test_lost_data_is_worse_than_a_conversion_and_better_than_nothing() -> None:
     assert found.chosen is not None
     assert found.chosen.variant == "a"
     found = choose.choose(several, verdicts(default="lossy", a="fails:2"))
+    assert found.chosen is not None
+    assert found.chosen.variant == "default"
+
+
+def test_a_guest_that_deals_with_a_refusal_needs_no_variant() -> None:
+    found = choose.choose(bill(a=(GUEST,)), verdicts(default="handled", a="ok"))
     assert found.chosen is not None
     assert found.chosen.variant == "default"
 
