@@ -186,6 +186,8 @@ class Conversion:
     """Of the side that has integers."""
     count: int
     """Elements of the tensor."""
+    model: str = ""
+    """Which of `Plan.known` it is for; empty: every model that the guest loads."""
     nudge: float = 0.0
     """Steps added to integers before they become f32: a quarter for a host that cuts off instead of rounding."""
 
@@ -196,13 +198,25 @@ class Conversion:
 
 
 @dataclass(frozen=True)
+class Known:
+    """How the guest's models are told apart, where their data is converted in different ways."""
+
+    names: frozenset[str] = frozenset()
+    """The names that it loads the model by."""
+    size: int | None = None
+    """The bytes that it hands over."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """For whom a guest was made, and for whom it is to be."""
 
     guest: Abi
     host: Abi
     tensors: tuple[Conversion, ...] = ()
-    """Of the model; a guest that uses several models that differ in them cannot be served by one plan."""
+    """What happens to tensor data on its way."""
+    known: Mapping[str, Known] = field(default_factory=dict)
+    """Models for which conversions are meant, by what their conversions call them."""
     uncalled: frozenset[str] = frozenset()
     """Functions that the guest imports and, as far as is known, never calls: where the host lacks one, and nothing
     stands in for it, a call of it fails instead of keeping the guest from being rewritten."""

@@ -11,6 +11,7 @@ from lading.variants.guests.assemble import signed
 from lading.variants.guests.calls import BY_NAME, Calls
 from lading.variants.guests.editor import Editor
 from lading.variants.guests.helpers import PAGE, SHARED, grow
+from lading.variants.guests.models import numbered
 from lading.variants.guests.room import lay_out
 from lading.variants.guests.tensors import checked, converter
 from lading.variants.guests.validate import validate
@@ -79,8 +80,9 @@ class _Adaptation:
         self.editor = editor
         self.plan = plan
         self.conversions = [checked(c) for c in plan.tensors]
-        self.room = lay_out(self.conversions, _embedded(editor, plan))
-        self.calls = Calls(plan, self.room)
+        numbers = numbered(self.conversions, plan.known)
+        self.room = lay_out(self.conversions, _embedded(editor, plan), tables=bool(numbers))
+        self.calls = Calls(plan, self.room, numbers)
 
     def changes(self) -> list[Change]:
         """Tell the editor everything, and say what that was."""

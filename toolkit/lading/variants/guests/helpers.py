@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lading.variants.guests.assemble import Function
+from lading.variants.guests.models import KNOWN, NOTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +87,7 @@ ROOM: Final = Function(
 What lies there is kept and put back by whoever asked: the host, which alone runs in between, does not look there.
 """
 
-SHARED: Final[Mapping[str, Function]] = {f.name: f for f in (INSIDE, COUNT, FLOATS, ROOM)}
+SHARED: Final[Mapping[str, Function]] = {f.name: f for f in (INSIDE, COUNT, FLOATS, ROOM, NOTE, KNOWN)}
 
 
 def place_of(pages: int, offset: int = 0) -> str:

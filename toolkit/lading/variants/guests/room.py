@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lading.variants.guests.helpers import PAGE, place_of
+from lading.variants.guests.models import TABLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _ALIGNMENT: Final = 16
 _RECORDS: Final = 16
+GRAPHS: Final = _RECORDS
+CONTEXTS: Final = GRAPHS + TABLE_BYTES
+"""Where the tables of handles are, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,18 @@ class Room:
         return place_of(self.pages, 8)
 
 
-def lay_out(conversions: list[Conversion], models: Mapping[str, bytes]) -> Room:
-    """Room for the largest converted tensor and all models; equal models lie there once."""
+def lay_out(conversions: list[Conversion], models: Mapping[str, bytes], *, tables: bool) -> Room:
+    """Room for the largest converted tensor and all models; equal models lie there once.
+
+    Args:
+        conversions: what is converted.
+        models: what is embedded, by name.
+        tables: which model a handle belongs to is remembered.
+    """
     if not conversions and not models:
         return Room()
-    end = _RECORDS + _aligned(max((c.scratch_bytes for c in conversions), default=0))
+    data = CONTEXTS + TABLE_BYTES if tables else _RECORDS
+    end = data + _aligned(max((c.scratch_bytes for c in conversions), default=0))
     places: dict[bytes, int] = {}
     for content in models.values():
         if content not in places:
@@ -51,7 +62,7 @@ def lay_out(conversions: list[Conversion], models: Mapping[str, bytes]) -> Room:
             end += _aligned(len(content))
     return Room(
         pages=-(-end // PAGE),
-        data=_RECORDS,
+        data=data,
         models={name: (places[content], len(content)) for name, content in models.items()},
         segments=tuple((at, content) for content, at in places.items()),
     )
