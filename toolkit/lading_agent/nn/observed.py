@@ -1,9 +1,9 @@
 """Runs whose wasi-nn calls are written down: by the permissive recorder, or by a personality that is replayed.
 
 ``RunSpec.trace`` chooses: ``{"mode": "record", "modules": {import module: layout}}`` lets the guest go through all of
-its conversation (:mod:`lading_agent.nn.recorder`; ``keep`` names a folder for the models' bytes, ``"sizes": "elements"``
-says that the guest was made for a host that counts so). ``{"mode": "calls"}`` is an ordinary run on the personality
-that tells each call with its outcome.
+its conversation (:mod:`lading_agent.nn.recorder`; ``keep`` names a folder for the models' bytes,
+``"sizes": "elements"`` says that the guest was made for a host that counts so). ``{"mode": "calls"}`` is an ordinary run
+on the personality that tells each call with its outcome.
 """
 
 from __future__ import annotations
