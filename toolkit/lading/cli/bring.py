@@ -145,13 +145,14 @@ def _render(screen: Screen, results: list[Deployed], *, many: bool) -> None:
             [
                 result.device,
                 result.push.release if result.push else "–",
+                result.push.variant if result.push else "–",
                 format_size(result.push.sent_bytes) if result.push else "–",
                 "ok" if result.ok else "failed",
             ]
             for result in results
         ]
         sent = "to send" if any(result.push and result.push.dry_run for result in results) else "sent"
-        screen.table(["device", "release", sent, "result"], rows, right=[sent])
+        screen.table(["device", "release", "variant", sent, "result"], rows, right=[sent])
 
 
 def _say_error(screen: Screen, result: Deployed, *, many: bool) -> None:

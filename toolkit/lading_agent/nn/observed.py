@@ -2,8 +2,8 @@
 
 ``RunSpec.trace`` chooses: ``{"mode": "record", "modules": {import module: layout}}`` lets the guest go through all of
 its conversation (:mod:`lading_agent.nn.recorder`; ``keep`` names a folder for the models' bytes,
-``"sizes": "elements"`` says that the guest was made for a host that counts so). ``{"mode": "calls"}`` is an ordinary run
-on the personality that tells each call with its outcome.
+``"sizes": "elements"`` says that the guest was made for a host that counts so). ``{"mode": "calls"}`` is an ordinary
+run on the personality that tells each call with its outcome.
 """
 
 from __future__ import annotations

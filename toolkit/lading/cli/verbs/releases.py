@@ -45,12 +45,13 @@ def releases(
                 entry["release"],
                 "current" if entry["current"] else "previous" if entry["previous"] else "",
                 "pinned" if entry["pinned"] else "",
+                entry["variant"],
                 entry["installed_at"] or "–",
                 format_size(entry["size"]),
             ]
             for entry in listing["releases"]
         ]
-        screen.table(["release", "", "", "installed", "size"], rows, title=listing["app"], right=["size"])
+        screen.table(["release", "", "", "variant", "installed", "size"], rows, title=listing["app"], right=["size"])
         history = listing["history"]
         if history:
             left_out = f", the last {SHOWN} of {len(history)}" if len(history) > SHOWN else ""
