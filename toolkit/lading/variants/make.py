@@ -111,7 +111,11 @@ def make_variants(
         return served
 
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="variant") as pool:
-        served = list(pool.map(serve, sorted(profiles, key=lambda p: p.id)))
+        try:
+            served = list(pool.map(serve, sorted(profiles, key=lambda p: p.id)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not want the rest
+            raise
     by_key: dict[str, list[str]] = {}
     unserved = []
     for one in served:
