@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from lading.profiles.schema import FirmwareProfile
     from lading.trace.document import Trace
-    from lading.variants.guests.abi import Abi, Conversion, Dtype
+    from lading.variants.guests.abi import Abi, Conversion, Dtype, Known
     from lading.variants.plan import Handled
     from lading_agent.nn.facts import ModelFacts, TensorFacts
 
@@ -110,10 +110,12 @@ def guest(
         host = replace(host, refused=host.refused | _BY_NAME)
     called = {c.function for c in trace.calls}
     imported = {i["name"] for i in trace.module["imports"] if i["module"] == speaks.module}
+    tensors, known = _conversions(trace, models, ways, converted)
     plan = Plan(
         guest=speaks,
         host=host,
-        tensors=_conversions(trace, models, ways, converted),
+        tensors=tensors,
+        known=known,
         uncalled=frozenset(imported - called),
         models=carried,
         encodings=_encodings(speaks, profile),
@@ -165,8 +167,10 @@ def _encodings(speaks: Abi, profile: FirmwareProfile) -> dict[str, str]:
 
 def _conversions(
     trace: Trace, models: Mapping[str, ModelFacts], ways: Mapping[str, Handled], converted: Collection[str]
-) -> tuple[Conversion, ...]:
-    """What has to happen to tensor data on its way: the same for all models that the guest uses."""
+) -> tuple[tuple[Conversion, ...], dict[str, Known]]:
+    """What has to happen to tensor data on its way; where models differ in it, how they are told apart."""
+    from lading.variants.guests.abi import Known
+
     found: dict[tuple[Conversion, ...], list[str]] = {}
     for identifier, way in ways.items():
         model = trace.models[identifier]
@@ -181,14 +185,18 @@ def _conversions(
             for index, (before, after) in enumerate(zip(given, made, strict=True))
             if identifier in converted and way.guest_dtype(direction, index, before) != after.dtype
         )
-        found.setdefault(needed, []).append(model.title)
-    if len(found) > 1:
-        raise NotAdaptable(
-            f"the guest uses {' and '.join(titles[0] for titles in found.values())}, whose data would have to be "
-            "converted in different ways",
-            remedy="give all models of one guest the same types and scales, or split the guest",
-        )
-    return next(iter(found), ())
+        found.setdefault(needed, []).append(identifier)
+    if len(found) <= 1:
+        return next(iter(found), ()), {}
+    known = {}
+    for identifier in ways:
+        model, now = trace.models[identifier], models.get(identifier, trace.models[identifier].facts)
+        names = {model.name, f"{model.name}@{model.version}"} if model.name else set[str]()
+        known[identifier] = Known(frozenset(names), now.size)
+    return (
+        tuple(replace(c, model=identifier) for needed, used in found.items() for identifier in used for c in needed),
+        known,
+    )
 
 
 def _conversion(direction: Direction, index: int, way: Handled, before: TensorFacts, after: TensorFacts) -> Conversion:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import wasmtime
 
 from lading import profiles
+from lading.bundle import open_bundle, pack
 from lading.errors import NotAdaptable
+from lading.project import load_project
 from lading.variants.guests.abi import Conversion, Known, Plan, abi_of
 from lading.variants.guests.adapt import adapt
+from lading.variants.packing import Packer, Wanted
 from lading_agent.nn.facts import read_model
+from lading_agent.runs.spec import ModelSpec
+from tests.support.apps import write_app
 from tests.support.script_guest import model
-from tests.support.speakers import Speaker, speak
+from tests.support.speakers import Speaker, run_program, speak
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = bytes((i * 37) % 256 for i in range(64))
 FLOATS = np.arange(64, dtype="<f4").tobytes()
@@ -99,3 +109,73 @@ def test_models_that_cannot_be_told_apart_are_refused() -> None:
     ):
         with pytest.raises(NotAdaptable, match=said):
             adapt(speaker.module, Plan(speaker.abi, host, _conversions("bytes"), known=known))
+
+
+_TWO = """(module
+  (import "wasi_ephemeral_nn" "load_by_name" (func $load (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "init_execution_context" (func $init (param i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "set_input" (func $set (param i32 i32 i32) (result i32)))
+  (import "wasi_ephemeral_nn" "compute" (func $compute (param i32) (result i32)))
+  (import "wasi_ephemeral_nn" "get_output" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "bytes") (data (i32.const 24) "floats")
+  (data (i32.const 64) "\\01\\00\\00\\00\\08\\00\\00\\00\\08\\00\\00\\00\\01\\00\\00\\00")
+  (data (i32.const 96) "\\40\\00\\00\\00\\04\\00\\00\\00\\03\\00\\00\\00\\00\\04\\00\\00\\40\\00\\00\\00")
+  (data (i32.const 128) "\\40\\00\\00\\00\\04\\00\\00\\00\\01\\00\\00\\00\\00\\05\\00\\00\\00\\01\\00\\00")
+  (func $must (param i32 i32) (if (local.get 0) (then (call $exit (local.get 1)))))
+  (func $say (param $at i32) (param $n i32)
+    (i32.store (i32.const 200) (local.get $at)) (i32.store (i32.const 204) (local.get $n))
+    (drop (call $write (i32.const 1) (i32.const 200) (i32.const 1) (i32.const 208))))
+  (func (export "_start") (local $i i32)
+    (loop $fill
+      (i32.store8 (i32.add (i32.const 1024) (local.get $i)) (i32.mul (local.get $i) (i32.const 37)))
+      (f32.store (i32.add (i32.const 1280) (i32.shl (local.get $i) (i32.const 2)))
+        (f32.div (f32.convert_i32_u (local.get $i)) (f32.const 64)))
+      (br_if $fill (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 64))))
+    (call $must (call $load (i32.const 16) (i32.const 5) (i32.const 40)) (i32.const 10))
+    (call $must (call $load (i32.const 24) (i32.const 6) (i32.const 44)) (i32.const 11))
+    (call $must (call $init (i32.load (i32.const 44)) (i32.const 52)) (i32.const 12))
+    (call $must (call $init (i32.load (i32.const 40)) (i32.const 48)) (i32.const 13))
+    (call $must (call $set (i32.load (i32.const 48)) (i32.const 0) (i32.const 96)) (i32.const 14))
+    (call $must (call $set (i32.load (i32.const 52)) (i32.const 0) (i32.const 128)) (i32.const 15))
+    (call $must (call $compute (i32.load (i32.const 48))) (i32.const 16))
+    (call $must (call $compute (i32.load (i32.const 52))) (i32.const 17))
+    (call $must (call $get (i32.load (i32.const 48)) (i32.const 0) (i32.const 2048) (i32.const 10) (i32.const 56))
+      (i32.const 18))
+    (call $must (call $get (i32.load (i32.const 52)) (i32.const 0) (i32.const 3072) (i32.const 40) (i32.const 60))
+      (i32.const 19))
+    (call $say (i32.const 2048) (i32.const 10)) (call $say (i32.const 3072) (i32.const 40))))"""
+
+
+def test_a_packed_guest_with_two_models_gives_the_same_answers_where_only_one_needs_another_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    models = {"bytes": model("digits_uint8"), "floats": model("digits_f32")}
+    guest = bytes(wasmtime.wat2wasm(_TWO))
+    packer, out = Packer(Wanted(("wamr-2.4",))), tmp_path / "out.lading"
+    bill = pack(load_project(write_app(tmp_path / "app", guest, models=models)), out, variants=packer).bill
+    assert packer.report.unserved == ()
+    made = bill.variant("wamr-2.4")
+    contents = {}
+    with open_bundle(out) as bundle:
+        for variant in (bill.variant(), made):
+            for digest in (variant.module.digest, *(one.digest for one in variant.models)):
+                with bundle.open_blob(digest) as file:
+                    contents[digest] = file.read()
+    said = []
+    for variant, profile in ((bill.variant(), "lading-litert"), (made, "wamr-2.4")):
+        folder = tmp_path / profile
+        folder.mkdir()
+        for one in variant.models:
+            (folder / one.name).write_bytes(contents[one.digest])
+        specs = tuple(ModelSpec(one.name, str(folder / one.name)) for one in variant.models)
+        personality = profiles.find(profile).resolved()
+        module = contents[variant.module.digest]
+        said.append(run_program(module, personality, models=specs, names=folder))
+    assert said[0][1] == "exit 0"
+    assert len(said[0][0]) == 50
+    assert said[0] == said[1]
