@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lading.bundle import PackResult, import_bundle, pack
+from lading.project import load_project
+from lading.variants.packing import Packer, Wanted
+from tests.support.examples import EXAMPLES
 from tests.support.projects import full_project
 
 if TYPE_CHECKING:
@@ -52,6 +55,16 @@ def test_skopeo_inspects_a_bundle(packed: PackResult) -> None:
 
 def test_skopeo_finds_the_version_as_a_tag(packed: PackResult) -> None:
     assert json.loads(skopeo("inspect", f"oci-archive:{packed.path}:2.1.0-rc.1"))["Digest"] == packed.digest
+
+
+def test_a_bundle_of_many_variants_comes_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    packer = Packer(Wanted(("lading-litert", "wamr-2.4", "wasmedge-0.17")))
+    packed = pack(load_project(EXAMPLES / "digits"), tmp_path / "digits.lading", variants=packer)
+    assert len(packed.bill.variants) == 3
+    seen = json.loads(skopeo("inspect", f"oci-archive:{packed.path}"))
+    assert seen["Digest"] == packed.digest
+    test_archive_to_folder_to_archive_and_back(packed, tmp_path)
 
 
 def test_archive_to_folder_to_archive_and_back(packed: PackResult, tmp_path: Path) -> None:
