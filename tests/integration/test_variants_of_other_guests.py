@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 from typing import TYPE_CHECKING
@@ -78,3 +79,18 @@ def test_a_guest_in_the_style_of_the_crate_says_the_same_everywhere(
         assert said == expected, (profile, variant)
         sent.add(variant)
     assert len(sent - {"default"}) >= 3
+
+
+def test_an_int8_model_of_others_gives_the_same_bytes_everywhere(lading: Lading, tmp_path: Path) -> None:
+    args = ["files/trained_lstm_int8.tflite", "files/noise.bin", "1", "28", "28"]
+    folder = project(tmp_path / "app", ROOT / "tests" / "guests" / "crate_0_6.wasm", args)
+    shutil.copy(ROOT / "tests" / "data" / "models" / "trained_lstm_int8.tflite", folder / "files")
+    (folder / "files" / "noise.bin").write_bytes(random.Random(7).randbytes(28 * 28))
+    bundle = tmp_path / "other.lading"
+    assert lading.json("pack", folder, "-o", bundle)["unserved"] == []
+    variant, expected = answer(lading, bundle, tmp_path, "lading-litert")
+    assert variant == "default"
+    assert expected
+    for profile in ("wasmedge-0.17", "wamr-2.4", "wamr-1.3-legacy"):
+        variant, said = answer(lading, bundle, tmp_path, profile)
+        assert (variant, said) == (profile, expected)
