@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def measure() -> dict[str, Any]:
         pack = [str(lading), "pack", str(project), "-o", str(place / "digits.lading")]
         for turn in range(ROUNDS):
             kept = {**os.environ, "XDG_CACHE_HOME": str(place / f"cache-{turn}")}
-            first.append(seconds(lambda kept=kept: _run(pack, kept)))
-            again.append(seconds(lambda kept=kept: _run(pack, kept)))
-            plain.append(seconds(lambda kept=kept: _run([*pack, "--no-variants"], kept)))
+            first.append(seconds(partial(_run, pack, kept)))
+            again.append(seconds(partial(_run, pack, kept)))
+            plain.append(seconds(partial(_run, [*pack, "--no-variants"], kept)))
         told = json.loads(_run([*pack, "--json"], kept).stdout)
     return {
         "model_bytes": len(heavier((ROOT / "examples" / "digits" / "models" / "digits_int8.tflite").read_bytes())),

@@ -5,8 +5,9 @@
         [--seed N]
 
 It prints one JSON line with the two terminals, ``computer`` and ``device``, and works until its input ends. On its
-input it takes commands, a line each: ``cut`` (nothing passes any more), ``cut-after N`` (octets towards the device, then
-nothing passes any more), ``cut-back-after N`` (octets from the device), ``mend``. The same seed and the same bytes give the same faults.
+input it takes commands, a line each: ``cut`` (nothing passes any more), ``cut-after N`` (octets towards the device,
+then nothing passes any more), ``cut-back-after N`` (octets from the device), ``mend``. The same seed and the same bytes
+give the same faults.
 """
 
 from __future__ import annotations
