@@ -334,3 +334,17 @@ def test_a_stream_that_cannot_be_inflated_is_a_lost_line() -> None:
     with pytest.raises(LinkLost, match="cannot be inflated"):
         host.run("true", timeout_s=5.0)
     host.close()
+
+
+@pytest.mark.parametrize(
+    ("heard", "asks"),
+    [
+        (b"Debian GNU/Linux 12 board ttyAMA0\r\n\r\nboard login: ", True),
+        (b"\r\nlogin: ", True),
+        (b"\r\nLast login: ", False),
+        (b"\r\nLast failed login: ", False),
+        (b"\r\nLast login: Mon Nov 23 04:15:46 UTC 2026 on ttyAMA0\r\nboard login: ", True),
+    ],
+)
+def test_who_logged_in_last_is_no_question_who_logs_in(heard: bytes, asks: bool) -> None:
+    assert prompts.is_login(heard) is asks

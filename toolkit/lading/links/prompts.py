@@ -15,7 +15,8 @@ SHOWN: Final = 80
 """Characters that a message repeats."""
 
 _ESCAPES: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_=>])")
-_LOGIN: Final = re.compile(rb"(?:^|[\r\n ])[\w.\-]* ?login: ?$")
+_LOGIN: Final = re.compile(rb"(?:^|[\r\n ])[\w.\-]* ?(?<!Last )(?<!failed )login: ?$")
+"""``Last login: `` is what somebody sees who was let in, and may be all that has come of that line so far."""
 _PASSWORD: Final = re.compile(rb"(?i:password)(?: for [^\r\n]*)?: ?$")
 _BOOT_LOADER: Final = re.compile(
     rb"(?i:hit any key to stop autoboot)[^\n]*$|(?:^|[\r\n])(?:=> ?|U-Boot> ?|MX\d\w*> ?|grub> ?|RedBoot> ?|STM32MP>? ?"
