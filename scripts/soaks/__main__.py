@@ -1,4 +1,4 @@
-"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized] [--cuts N]``: one JSON document on standard output."""
+"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized] [--cuts N] [--moments N]``: one JSON document on stdout."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scripts.soaks import check, native, serial, ssh
+from scripts.soaks import board, check, native, serial, ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOAKS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "board": board.soak,
     "check": check.soak,
     "check-recorded": check.soak_recorded,
     "native": native.soak,
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--part", default="0/1", metavar="N/M", help="the N-th of M parts")
     parser.add_argument("--sanitized", action="store_true", help="native: with a build that has sanitizers")
     parser.add_argument("--cuts", type=int, default=ssh.CUTS, metavar="N", help="ssh: how many cuts of a connection")
+    parser.add_argument("--moments", type=int, default=board.MOMENTS, metavar="N", help="board: how many power cuts")
     options = parser.parse_args()
     unknown = [name for name in options.name if name not in SOAKS]
     if unknown:
@@ -35,6 +37,7 @@ def main() -> int:
     part, parts = map(int, options.part.split("/"))
     soaks: dict[str, Callable[[int, int], dict[str, Any]]] = {
         **SOAKS,
+        "board": partial(board.soak, moments=options.moments),
         "native": partial(native.soak, with_sanitizers=options.sanitized),
         "ssh": partial(ssh.soak, count=options.cuts),
     }
