@@ -60,6 +60,15 @@ def test_debian_on_a_qemu_board() -> None:
     assert found["python"][0]["version"].startswith("3.11")
 
 
+def test_debian_on_a_risc_v_qemu_board() -> None:
+    found = facts("debian-13-riscv64-qemu")
+    assert found["system"]["architecture"] == "riscv64"
+    assert found["os"]["codename"] == "trixie"
+    assert {"i", "m", "a", "f", "d", "c", "zba", "zbb"} <= set(found["cpu"]["features"])
+    assert found["libc"] == {"kind": "glibc", "version": "2.41"}
+    assert found["python"][0]["version"].startswith("3.13")
+
+
 def test_busybox_gives_the_same_facts_but_for_what_it_lacks() -> None:
     full, small = facts("debian-12-x86_64"), facts("busybox-1.35")
     for key in ("system", "os", "cpu", "libstdcxx"):

@@ -18,7 +18,7 @@ PLACES: Final = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 PACKAGES: Final = {
     "qemu-system-aarch64": "qemu-system-arm",
     "qemu-system-arm": "qemu-system-arm",
-    "qemu-system-riscv64": "qemu-system-misc",
+    "qemu-system-riscv64": "qemu-system-misc opensbi",
     "qemu-img": "qemu-utils",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
