@@ -15,10 +15,11 @@ from lading.bootstrap.look import look
 from lading.bootstrap.shell import sh
 from lading.bootstrap.stages import Stage
 from lading.bootstrap.start import listen
-from lading.client.connection import Connection
+from lading.client.connection import FIRST_WORD_S, Connection
 from lading.client.failures import from_agent
 from lading.client.installing import install_engines, mark_ready
 from lading.errors import AgentFailed, DeviceUnreachable, LadingError, NoPython, NoSpace
+from lading.links.finish import SLOWEST
 from lading.links.host import Learner
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _bring_agent(
             on_stage(Stage("agent", text, at, len(data)))
             link.write(data[at : at + CHUNK])
     on_stage(Stage("agent", text, len(data), len(data)))
-    began = listen(link)
+    began = listen(link, FIRST_WORD_S + len(data) / SLOWEST)
     if began.link is None:
         raise _not_installed(host.description, began, link.exit_status())
     return began.link

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.bootstrap.shell import sh
+from lading.client.connection import FIRST_WORD_S
+from lading.errors import TimedOut
 from lading.links.base import Pouring
 from lading_agent.bootstrap.answer import MARK
 from lading_agent.wire.frames import MAGIC, MAX_NOISE
@@ -93,14 +96,19 @@ def start_line(home: str, agent: str, ready: str) -> str:
     )
 
 
-def listen(link: CommandLink) -> Started:
-    """Read until an agent begins to speak, or the command is over."""
+def listen(link: CommandLink, patience_s: float = FIRST_WORD_S) -> Started:
+    """Read until an agent begins to speak, or the command is over.
+
+    Args:
+        link: the running command.
+        patience_s: for how long it may say nothing.
+
+    Raises:
+        TimedOut: it said nothing for longer, and was given up.
+    """
     seen = bytearray()
     while True:
-        try:
-            chunk = link.read(_READ)
-        except OSError:
-            chunk = b""
+        chunk = _read(link, patience_s)
         searched = max(0, len(seen) - len(MAGIC) + 1)
         seen += chunk
         if seen.find(MAGIC, searched) >= 0:
@@ -111,6 +119,31 @@ def listen(link: CommandLink) -> Started:
     complaint = link.complaint()
     link.abandon() if chunk else link.close()
     return Started(None, f"{said}\n{complaint}".strip(), answers(said))
+
+
+def _read(link: CommandLink, patience_s: float) -> bytes:
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        link.abandon()
+
+    timer = threading.Timer(patience_s, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        data = link.read(_READ)
+    except OSError:
+        data = b""
+    finally:
+        timer.cancel()
+    if given_up.is_set():
+        timer.join()
+        raise TimedOut(
+            f"{link.description}: a command was started and said nothing for {patience_s:.0f} s",
+            remedy="see whether the login shell there waits for something, and whether the device is overloaded",
+        )
+    return data
 
 
 def start(host: Host, command: str) -> Started:

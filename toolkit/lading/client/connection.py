@@ -10,25 +10,21 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from lading.client.call import Call
 from lading.client.failures import from_agent
-from lading.client.said import decoded
-from lading.errors import DeviceUnreachable, LadingError, LinkLost, VersionMismatch
+from lading.errors import DeviceUnreachable, LadingError, LinkLost, TimedOut, VersionMismatch
 from lading.links.base import Pouring
 from lading_agent.errors import AgentError
 from lading_agent.wire import hello as hellos
 from lading_agent.wire import messages
 from lading_agent.wire.connection import FrameWriter
 from lading_agent.wire.frames import (
-    CANCEL,
     CONTENT,
     DATA,
     ERROR,
     HELLO,
     MAX_FRAME,
-    MESSAGE,
-    REPLY,
     REQUEST,
-    Frame,
     FrameError,
     FrameReader,
 )
@@ -39,22 +35,34 @@ if TYPE_CHECKING:
     from lading.links.base import Link
 
 FEATURES: Final = ("push", "run", "stdin", "fetch", "pins", "describe")
-WAITING_FRAMES: Final = 64
-"""Data frames of a request that may wait for whoever reads them; then the link waits."""
+FIRST_WORD_S: Final = 120.0
+"""So long an agent may be silent before its hello is there: it puts the device in order before it says anything."""
+PAUSE_S: Final = 60.0
+"""So long nothing may come in the middle of a frame. Between two of them an agent may work for as long as it takes."""
+LOOK_S: Final = 2.0
 
 
 class Connection:
     """A connection to an agent. Opening it says hello and hears the agent's.
 
+    Args:
+        link: the way to it.
+        first_word_s: how long it may be silent before its hello is there.
+        pause_s: how long it may be silent in the middle of a frame.
+
     Raises:
-        DeviceUnreachable: nobody speaks the protocol at the other end.
+        DeviceUnreachable: nobody speaks the protocol at the other end, or not in time.
         VersionMismatch: somebody does, in another version.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, first_word_s: float = FIRST_WORD_S, pause_s: float = PAUSE_S) -> None:
         self._link = link
+        self._first_word_s = first_word_s
+        self._pause_s = pause_s
+        self._look_s = min(LOOK_S, pause_s / 2)
+        self._heard_at = time.monotonic()
         self._pour = link.pour if isinstance(link, Pouring) else None
-        self._reader = FrameReader(link.read)
+        self._reader = FrameReader(self._read)
         self._writer = FrameWriter(link.write)
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
@@ -64,11 +72,43 @@ class Connection:
         self._closed = False
         self.round_trips = 0
         """Questions put to the device whose answer was waited for, after the hellos."""
-        self.hello = self._greet()
-        self._reader.limit = MAX_FRAME
-        self._writer.limit = max(1024, min(MAX_FRAME, self.hello.limits.get("frame", self._writer.limit)))
-        self._thread = threading.Thread(target=self._listen, name="agent-reader", daemon=True)
+        greeted: queue.Queue[hellos.Hello | BaseException] = queue.Queue()
+        # The thread that reads is also the one that greets: somebody has to see that nothing comes.
+        self._thread = threading.Thread(target=self._read_all, args=(greeted,), name="agent-reader", daemon=True)
         self._thread.start()
+        self.hello = self._greeted(greeted)
+
+    def _greeted(self, greeted: queue.Queue[hellos.Hello | BaseException]) -> hellos.Hello:
+        while True:
+            try:
+                said = greeted.get(timeout=min(LOOK_S, self._first_word_s / 2))
+            except queue.Empty:
+                if time.monotonic() - self._heard_at > self._first_word_s:
+                    raise TimedOut(
+                        f"{self._link.description}: no agent answers: it was silent for {self._first_word_s:.0f} s",
+                        remedy="see whether the device is overloaded or its storage is broken, and try again",
+                        details={"said": self._link.complaint()[-2000:]},
+                    ) from None
+                continue
+            if isinstance(said, BaseException):
+                raise said
+            return said
+
+    def _read_all(self, greeted: queue.Queue[hellos.Hello | BaseException]) -> None:
+        try:
+            hello = self._greet()
+            self._reader.limit = MAX_FRAME
+            self._writer.limit = max(1024, min(MAX_FRAME, hello.limits.get("frame", self._writer.limit)))
+        except BaseException as error:  # noqa: BLE001  whoever waits raises it
+            greeted.put(error)
+            return
+        greeted.put(hello)
+        self._listen()
+
+    def _read(self, limit: int) -> bytes:
+        data = self._link.read(limit)
+        self._heard_at = time.monotonic()
+        return data
 
     def _greet(self) -> hellos.Hello:
         mine = hellos.Hello(role="client", features=FEATURES, python=platform.python_version(), client=identity())
@@ -133,6 +173,16 @@ class Connection:
                 self._closed = True
                 self._link.close()
         self._thread.join(5.0)
+
+    def look(self) -> float:
+        """See whether the other end fell silent where it may not; the call that waits is told then.
+
+        Returns:
+            After how many seconds to look again.
+        """
+        if self._reader.inside and time.monotonic() - self._heard_at > self._pause_s:
+            self._fail(self._link_lost(f"the agent fell silent for {self._pause_s:.0f} s in the middle of an answer"))
+        return self._look_s
 
     # -- for calls ----------------------------------------------------------------------------------------------------
 
@@ -229,6 +279,8 @@ class Connection:
             error = self._link_lost(str(failure.args[0]))
         except (OSError, ValueError) as failure:
             error = self._link_lost(str(failure))
+        except Exception as failure:  # noqa: BLE001  calls would wait for ever for a reader that is gone
+            error = self._link_lost(f"{type(failure).__name__}: {failure}")
         self._fail(error)
 
     def _link_lost(self, why: str) -> LinkLost:
@@ -244,140 +296,6 @@ class Connection:
             calls = list(self._calls.values())
         for call in calls:
             call.fail(self._dead)
-
-
-class Call:
-    """One request under way. Iterate over it for its events and data; then :attr:`reply` is there.
-
-    A call that is left before its end is cancelled.
-    """
-
-    def __init__(self, connection: Connection, number: int, *, bounded: bool) -> None:
-        self._connection = connection
-        self.number = number
-        self._frames: queue.Queue[tuple[Frame, float] | None] = queue.Queue(WAITING_FRAMES if bounded else 0)
-        self.heard_at = 0.0
-        """When the frame that was received last had come, by the monotonic clock."""
-        self._reply: dict[str, Any] | None = None
-        self._over = threading.Event()
-        self._failure: LadingError | None = None
-
-    def __enter__(self) -> Call:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._reply is None and not self._over.is_set():
-            with contextlib.suppress(LadingError):
-                self.cancel()
-        self._over.set()
-        self._connection.forget(self)
-        with contextlib.suppress(queue.Empty):  # lets the reader's thread go, should it wait for room
-            while True:
-                self._frames.get_nowait()
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Yield messages and data up to the reply.
-
-        Raises:
-            LadingError: the agent refused, or the link broke.
-        """
-        while True:
-            frame = self.receive()
-            if frame is None:
-                return
-            yield frame
-
-    def receive(self, *, wait: bool = True) -> Frame | None:
-        """The next message or data frame; None after the reply, or when nothing is there and ``wait`` is false.
-
-        Raises:
-            LadingError: the agent refused, or the link broke.
-        """
-        if self._reply is not None:
-            return None
-        try:
-            # A broken link is known last: what came before it is read first.
-            entry = self._frames.get(block=wait and self._failure is None)
-        except queue.Empty:
-            entry = None
-        if entry is None:
-            if self._failure is not None:
-                self._over.set()
-                raise self._failure
-            return None
-        frame, self.heard_at = entry
-        if frame.kind == REPLY:
-            self._over.set()  # also when it cannot be read
-            self._reply = decoded(frame.payload)
-            return None
-        if frame.kind == ERROR:
-            self._over.set()
-            raise from_agent(decoded(frame.payload))
-        return frame
-
-    @property
-    def done(self) -> bool:
-        """Whether the reply is there."""
-        return self._reply is not None
-
-    @property
-    def reply(self) -> dict[str, Any]:
-        """What the agent answered, once all frames were received."""
-        assert self._reply is not None, "the call is not over"
-        return self._reply
-
-    def send(self, kind: int, payload: bytes | Mapping[str, Any], channel: int = CONTENT) -> None:
-        """Send a message or data."""
-        with self._said_before():
-            self._connection.write(kind, self.number, payload, channel)
-
-    @contextlib.contextmanager
-    def _said_before(self) -> Iterator[None]:
-        try:
-            yield
-        except LinkLost:
-            # The agent may have said why before it went.
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    entry = self._frames.get_nowait()
-                    if entry is not None and entry[0].kind == ERROR:
-                        raise from_agent(decoded(entry[0].payload)) from None
-            raise
-
-    def tell(self, message: str, **members: Any) -> None:
-        """Send a message of the request."""
-        self.send(MESSAGE, {"message": message, **members})
-
-    def data(self, payload: bytes, channel: int = CONTENT) -> None:
-        """Send data of the request."""
-        self.send(DATA, payload, channel)
-
-    def pour(self, fd: int, offset: int, count: int) -> None:
-        """Send a part of a file as data of the request; see :meth:`Connection.pour`."""
-        with self._said_before():
-            self._connection.pour(self.number, fd, offset, count)
-
-    def cancel(self) -> None:
-        """Ask the agent to stop; its reply still comes."""
-        self.send(CANCEL, b"")
-
-    # -- the reader's thread ------------------------------------------------------------------------------------------
-
-    def put(self, frame: Frame) -> None:
-        """Hand over a frame; waits for room."""
-        entry = (frame, time.monotonic())
-        while not self._over.is_set() and self._failure is None:
-            try:
-                self._frames.put(entry, timeout=0.2)
-            except queue.Full:
-                continue
-            return
-
-    def fail(self, error: LadingError) -> None:
-        """The link broke: wake up who waits."""
-        self._failure = error
-        with contextlib.suppress(queue.Full):
-            self._frames.put_nowait(None)
 
 
 def identity() -> dict[str, Any]:

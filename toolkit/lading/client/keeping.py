@@ -13,7 +13,8 @@ from lading_agent.wire.frames import DATA, MESSAGE, STDERR, STDOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lading.client.connection import Call, Connection
+    from lading.client.call import Call
+    from lading.client.connection import Connection
 
 
 def require(connection: Connection, feature: str) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
-    from lading.client.connection import Call, Connection
+    from lading.client.call import Call
+    from lading.client.connection import Connection
     from lading_agent.wire.frames import Frame
 
 STDIN_WINDOW: Final = 64 * 1024

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
-    from lading.client.connection import Call, Connection
+    from lading.client.call import Call
+    from lading.client.connection import Connection
     from lading_agent.wire.frames import Frame
 
 READ: Final = CHUNK

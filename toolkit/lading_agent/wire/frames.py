@@ -85,6 +85,8 @@ class FrameReader:
         self._read_into = read_into
         self._ahead = b""
         self.limit = limit
+        self.inside = False
+        """Whether a frame has begun to come whose end is not there yet."""
 
     def skip_to_magic(self, most: int = MAX_NOISE) -> bytes:
         """Read up to and including the magic.
@@ -125,6 +127,7 @@ class FrameReader:
             raise FrameError(f"a frame of {length} bytes is over the limit of {self.limit}")
         payload = self._exactly(length, may_end=False)
         assert payload is not None
+        self.inside = False
         return Frame(kind, channel, request, payload)
 
     def _exactly(self, count: int, *, may_end: bool) -> Optional[bytes]:
@@ -138,6 +141,7 @@ class FrameReader:
         parts: List[bytes] = [ahead]
         missing = count - len(ahead)
         while missing > 0:
+            self.inside = not may_end or missing < count
             # Small frames are read ahead; the rest of a large one is read to its end and no further, without a copy.
             chunk = self._read(max(missing, 4096) if missing < 4096 else missing)
             if not chunk:
