@@ -179,3 +179,12 @@ def test_a_firmware_of_the_projects_own_with_an_old_engine_gets_older_instructio
     assert "sign-extension" in bill.variant().needs["features"]
     assert "sign-extension" not in made.needs["features"]
     assert any(entry["part"] == "sign-extension" for entry in made.conversion)
+
+
+def test_large_models_are_not_put_into_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lading.variants.make.MOST_INSIDE", 100)
+    project = write_app(tmp_path / "app", wat_guests.infers("m", (1, 4)), models={"m": fully_connected(1, 4)})
+    bill, report, _ = packed(project, "wamr-2.4")
+    assert [v.id for v in bill.variants] == ["default"]
+    assert "too large for that" in report.unserved[0]["attempt"]
+    assert "at most 100 bytes" in report.unserved[0]["remedy"]

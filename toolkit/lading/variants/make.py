@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.check import Place, judge
-from lading.errors import LadingError
+from lading.errors import LadingError, NotAdaptable
 from lading.trace.record import Answers, layouts_of, record
 from lading.variants import rewrite
 from lading.variants.plan import candidates, handled
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 2
 TIME_S: Final = 15.0
 """How long a rewritten guest is watched: as long as any guest before a deploy."""
+
+MOST_INSIDE: Final = 16 * 1024 * 1024
+"""Bytes of models that a guest may carry: each variant that does so has them once more."""
 
 ENDLESS_S: Final = 4.0
 """The same for a guest that goes on for ever: what it does over and over again shows early."""
@@ -246,9 +249,11 @@ class _Maker:
             conversion.append({"what": "model", "model": reference, "changes": list(found.changes)})
         module, answers = None, None
         if candidate.adapted:
+            carried = self._carried(models) if candidate.carried else {}
+            _check_size({*carried.values(), *(data for _, data in swapped)})
             rewritten = rewrite.guest(
                 self._module, self._trace, profile, now, self._ways, converted=candidate.converted,
-                carried=self._carried(models) if candidate.carried else {}, swapped=swapped, optimize=self._optimize,
+                carried=carried, swapped=swapped, optimize=self._optimize,
             )  # fmt: skip
             if rewritten.module != self._module:
                 module, answers = rewritten.module, rewritten.answers
@@ -279,6 +284,15 @@ class _Maker:
             endless = self._trace.end.kind == "time-limit"
             time_s = ENDLESS_S if endless else TIME_S
             return record(subject, time_s=time_s, run_without_nn=False, answers=answers, layouts=self._layouts)
+
+
+def _check_size(models: set[bytes]) -> None:
+    size = sum(map(len, models))
+    if size > MOST_INSIDE:
+        raise NotAdaptable(
+            f"its models would have to become part of the guest, and with {size} bytes they are too large for that",
+            remedy=f"use models of at most {MOST_INSIDE} bytes, or let the guest load the model's bytes itself",
+        )
 
 
 def find_file(subject: Subject, model: TracedModel) -> Path | None:
