@@ -44,7 +44,9 @@ def status(device: DeviceArgument, app: AppArgument = None, as_json: Json = Fals
             for name, entry in state["apps"].items()
         ]
         if rows:
-            screen.table(["app", "current", "variant", "previous", "releases", "state"], rows, right=["releases", "state"])
+            screen.table(
+                ["app", "current", "variant", "previous", "releases", "state"], rows, right=["releases", "state"]
+            )
             for name, entry in state["apps"].items():
                 _say_kept(screen, name, entry)
         else:
