@@ -58,17 +58,31 @@ def test_a_bare_board_answers_as_this_machine_does(board: QemuBoard, first: dict
     assert all(path.startswith("/home/user/.local/share/lading/") for path in written), "something lies elsewhere"
 
 
+def over_uart(board: QemuBoard, *words: str | Path) -> dict[str, Any]:
+    """A verb over the board's UART.
+
+    Where this machine has more to do than it can, the console that the verb before left needs longer to be a shell's
+    again than the next verb waits; that one says so, and the second attempt is the one that counts.
+    """
+    done = board.lading(*words, "--json", expect=None)
+    if done.status in (3, 127):
+        assert done.json["error"]["code"] in ("console", "auth-failed", "link-lost"), str(done)
+        return board.lading.json(*words)
+    assert done.status == 0, str(done)
+    return done.json
+
+
 def test_the_same_app_over_the_uart(board: QemuBoard, first: dict[str, Any], tmp_path: Path) -> None:
-    run = board.lading.json("run", f"{board.address}#ttyAMA0")
+    run = over_uart(board, "run", f"{board.address}#ttyAMA0")
     assert run["status"] == 0
     assert answers(run["stdout"]) == answers(first["run"]["stdout"])
     # Another release over the UART, seen over SSH, and back.
     app = write_app(tmp_path / "app", guests.says("one\n"))
-    one = board.lading.json("deploy", app, f"{board.address}#uart0")["devices"][0]
+    one = over_uart(board, "deploy", app, f"{board.address}#uart0")["devices"][0]
     assert one["run"]["stdout"] == "one\n"
     two = board.lading.json("deploy", write_app(app, guests.says("two\n"), version="2.0.0"), board.address)
     assert two["devices"][0]["run"]["stdout"] == "two\n"
-    assert board.lading.json("rollback", f"{board.address}#uart0", "app")["current"] == one["push"]["release"]
+    assert over_uart(board, "rollback", f"{board.address}#uart0", "app")["current"] == one["push"]["release"]
     assert board.lading("run", board.address, "app").out == "one\n"
 
 
