@@ -47,6 +47,8 @@ def test_refusals_of_retype(lading: Lading, tmp_path: Path) -> None:
     assert lading.json("retype", tmp_path / "no", "--inputs", "int8", *out, expect=2)["error"]["code"] == "model"
     assert lading.json("retype", tmp_path, expect=2)["error"]["code"] == "model"
     lading("retype", MODELS / "digits_int8.tflite", "--inputs", "int8", expect=2)
+    odd = lading.json("retype", MODELS / "digits_int8.tflite", "--outputs", "float16", *out, expect=2)
+    assert odd["error"]["message"].startswith("--outputs: 'float16'")
     nowhere = ("-o", tmp_path / "none" / "x.tflite")
     lading("retype", MODELS / "digits_int8.tflite", "--inputs", "uint8", *nowhere, expect=2)
     assert not (tmp_path / "x.tflite").exists()

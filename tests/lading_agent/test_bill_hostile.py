@@ -93,6 +93,7 @@ SPOILED = {
     "model name is a path": (set_at("models", 0, "name")("../m"), "models[0].name"),
     "variant without the model": (set_at("variants", 0, "models")([]), "variants[0].models"),
     "no variant": (set_at("variants")([]), "variants"),
+    "no default variant": (set_at("variants", 0, "id")("fast"), "variants"),
     "variant id is a path": (set_at("variants", 0, "id")(".."), "variants[0].id"),
     "golden for a stranger": (set_at("golden", 0, "model")("other"), "golden[0].model"),
     "golden for no variant": (set_at("golden", 0, "variants")(["fast"]), "golden[0].variants[0]"),

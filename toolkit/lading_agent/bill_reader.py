@@ -6,6 +6,7 @@ import re
 from typing import Dict, Final, List, Mapping, Sequence, Set, Tuple
 
 from lading_agent.bill import (
+    DEFAULT_VARIANT,
     DTYPE_BYTES,
     ENGINES,
     INT8_POLICIES,
@@ -85,6 +86,8 @@ def _bill(document: object) -> Bill:
     if not variants:
         f["variants"].fail("is empty; a bundle has at least one variant")
     _distinct(f["variants"], [v.id for v in variants], "variants")
+    if DEFAULT_VARIANT not in {v.id for v in variants}:
+        f["variants"].fail(f"has no '{DEFAULT_VARIANT}'; every bundle has the guest as it was given")
     dirs = tuple(_directory(n) for n in f["dirs"].items(MAX_LIST))
     state = tuple(StateDirectory(guest_path(_only(n, "guest"))) for n in f["state"].items(MAX_LIST))
     _distinct(f["dirs"], [d.guest for d in dirs] + [s.guest for s in state], "guest directories")

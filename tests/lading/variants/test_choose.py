@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.check import Verdict
+from lading import profiles
+from lading.bundle import open_bundle, pack
+from lading.bundle.content import Bytes
+from lading.check import Place, Verdict
 from lading.check.verdict import At, Errno
-from lading.errors import UsageError
+from lading.errors import ModuleError, UsageError
+from lading.project import load_project
 from lading.variants import choose
 from lading_agent.bill import App, Bill, Blob, Variant
+from tests.support import wat_guests
+from tests.support.apps import write_app
+from tests.support.made_models import fully_connected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from lading.bundle.cargo import Cargo
 
 GUEST: dict[str, Any] = {"what": "guest", "part": "load", "change": "another number"}
 MODEL: dict[str, Any] = {"what": "model", "model": "m", "changes": [{"after": "float32"}]}
@@ -130,3 +140,24 @@ def test_a_bill_from_anybody_is_told_without_trust(conversion: tuple[Any, ...]) 
     assert len(found.why()) < 400
     odd = dataclasses.replace(bill(a=conversion).variants[1], provides={"profiles": [1, "x" * 500, {}]})
     assert choose.in_order(dataclasses.replace(bill(), variants=(*bill().variants, odd)), "x")
+
+
+class DamagedVariant:
+    """Packs a second variant that is no module."""
+
+    def add(self, _project: object, bill: Bill, cargo: Cargo, _progress: object = None) -> Bill:
+        junk = Bytes.of(b"\0asm\1\0\0\0" + b"\xff" * 50)
+        cargo.keep(junk)
+        odd = dataclasses.replace(bill.variants[0], id="odd", module=Blob(junk.digest, junk.size), conversion=(GUEST,))
+        return dataclasses.replace(bill, variants=(*bill.variants, odd))
+
+
+def test_a_variant_that_is_no_module_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    app = write_app(tmp_path / "app", wat_guests.infers("m", (1, 4)), models={"m": fully_connected(1, 4)})
+    pack(load_project(app), tmp_path / "b.lading", variants=DamagedVariant())
+    with open_bundle(tmp_path / "b.lading") as bundle:
+        assert choose.for_place(bundle, Place(profiles.find("lading-litert"))).why() == ""
+        with pytest.raises(ModuleError, match=r"b\.lading: variant 'odd': ") as caught:
+            choose.for_place(bundle, Place(profiles.find("wamr-2.4")))
+    assert caught.value.remedy

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lading.errors import ModuleError
 from lading.trace.document import SCHEMA, Trace, TraceError
 from lading.trace.record import Answers, record
 from lading.trace.subject import bundle_subject, cache_key
@@ -47,7 +48,11 @@ def bundle_trace(bundle: Bundle, variant_id: str = "default", *, project_dir: Pa
         with tempfile.TemporaryDirectory(prefix="lading-trace-") as scratch:
             subject = bundle_subject(bundle, Path(scratch), variant_id)
             answers = answers_of(bundle.bill.variant(variant_id))
-            trace = record(subject, project_dir=project_dir, time_s=TIME_S, run_without_nn=False, answers=answers)
+            try:
+                trace = record(subject, project_dir=project_dir, time_s=TIME_S, run_without_nn=False, answers=answers)
+            except ModuleError as error:
+                said = f"{bundle.path.name}: variant '{variant_id}': {error.message}"
+                raise ModuleError(said, remedy=error.remedy, details=error.details) from None
         keep(bundle.bill, variant_id, trace)
         return trace
 

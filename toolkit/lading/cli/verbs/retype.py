@@ -38,9 +38,13 @@ def retype(
     from lading.errors import UsageError
     from lading.golden.toml_edit import replace
     from lading.variants.models import files
+    from lading.variants.models.quantized import DTYPES
     from lading.variants.models.retype import possible
     from lading.variants.models.retype import retype as retyped
 
+    for option, dtype in (("--inputs", inputs), ("--outputs", outputs)):
+        if dtype not in {None, *DTYPES}:
+            raise UsageError(f"{option}: '{dtype}' is not a type for them", remedy=f"use one of {', '.join(DTYPES)}")
     data = files.read(model)
     asked = inputs is not None or outputs is not None
     if asked != (output is not None):

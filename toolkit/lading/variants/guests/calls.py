@@ -143,7 +143,7 @@ class Calls(Inputs, Outputs):
             return f"i32.const {numbers.errno(self.guest, 'unsupported_operation')}"
         raise NotAdaptable(
             f"the guest imports {function}, which {host.name} does not have, and nothing there does the same",
-            remedy="load the model from bytes instead of by its name"
+            remedy="make the models part of the guest (lading adapt --embed NAME=FILE), or load them from bytes"
             if function.startswith("load")
             else "use the functions that every host has: load, init_execution_context, set_input, compute, get_output",
             details={"function": function},
