@@ -1,4 +1,4 @@
-"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized] [--cuts N] [--moments N]``: one JSON document on stdout."""
+"""``python -m scripts.soaks [NAME…] [--part N/M] [--sanitized] [--cuts N] [--moments N]``: one JSON on stdout."""
 
 from __future__ import annotations
 
