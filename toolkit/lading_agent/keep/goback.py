@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
@@ -89,17 +90,30 @@ def go_back(served: Served, app: str, found: Optional[Pending], why: str) -> Opt
     steps.reach("revert-mark")
     if found is not None and found.state != pending.REVERTING:
         found = replace(found, state=pending.REVERTING, why=why, replaced=None)
-        pending.write(layout, app, found)
+        # It only tells the history why, should we be interrupted. A release that fills the storage is gone back from.
+        with contextlib.suppress(OSError):
+            pending.write(layout, app, found)
     if current != to:
         releases.switch(to, steps)
     steps.reach("revert-history")
-    history = releases.history()
-    if not history or history[-1].get("release") != to or history[-1].get("action") != "revert":
-        releases.remember(to, "revert", BY, why)
+    remembered = _remember(releases, to, why)
     steps.reach("revert-settle")
     pending.settle(layout, app)
+    if not remembered:
+        _remember(releases, to, why)  # there may be room for it now
     remove_any(layout.intent(app))
     return to
+
+
+def _remember(releases: Releases, to: str, why: str) -> bool:
+    """Say in the history, once, that the device went back; False where there is no room for it."""
+    history = releases.history()
+    if not history or history[-1].get("release") != to or history[-1].get("action") != "revert":
+        try:
+            releases.remember(to, "revert", BY, why)
+        except OSError:
+            return False
+    return True
 
 
 def _is_whole(served: Served, app: str, release: str) -> bool:
