@@ -10,7 +10,7 @@ import pytest
 from lading.bootstrap import agent_link
 from lading.errors import EngineUnfit, HomeUnusable, LadingError, NoCommands, NoPython, NoSpace
 from lading.links.host import Finished
-from tests.support.boards import path_with, tmpfs
+from tests.support.boards import path_with, session, tmpfs
 from tests.support.local_host import LocalCommand, LocalHost
 
 if TYPE_CHECKING:
@@ -167,3 +167,32 @@ def test_a_login_that_starts_no_commands_says_so(tmp_path: Path) -> None:
     nologin.chmod(0o755)
     with pytest.raises(NoCommands, match="not available"):
         agent_link(LocalHost(tmp_path / "board", shell=[str(nologin)]))
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    ["apps/shop/index.html", "blobs/sha256/" + "a" * 64, "cache/x", "staging/tmp-1-1", "runs/1", "device.json", "lock"],
+)
+def test_a_folder_with_somebody_elses_files_is_no_home(tmp_path: Path, theirs: str) -> None:
+    host = LocalHost(tmp_path / "board")
+    path = host.home / "srv" / theirs
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs")
+    (host.home / "srv" / "agent").mkdir()
+    before = sorted(host.home.rglob("*"))
+    with pytest.raises(HomeUnusable, match="holds other files") as caught, session(host, home="srv"):
+        pass
+    assert caught.value.exit_status == 1
+    assert "?home=" in caught.value.remedy
+    assert path.read_text() == "theirs"
+    assert sorted(host.home.rglob("*")) == before
+
+
+def test_other_files_beside_those_of_an_agent_do_no_harm(tmp_path: Path) -> None:
+    host = LocalHost(tmp_path / "board")
+    for folder in ("agent", "apps", "blobs/sha256", "staging", "photos"):  # what a bootstrap leaves that was refused
+        (host.home / "srv" / folder).mkdir(parents=True)
+    (host.home / "srv" / "photos" / "cat.jpg").write_text("mine")
+    with session(host, home="srv") as opened:
+        opened.ping()
+    assert (host.home / "srv" / "photos" / "cat.jpg").read_text() == "mine"

@@ -44,10 +44,17 @@ def check_home(look: Look, where: str) -> None:
     """See that the home can hold the agent.
 
     Raises:
-        HomeUnusable: nothing can be written there, or nothing started.
+        HomeUnusable: nothing can be written there, or nothing started; or it is somebody else's.
         NoSpace: it is full.
     """
-    details = {"home": look.home, "folder": look.below}
+    details: dict[str, Any] = {"home": look.home, "folder": look.below}
+    if look.taken:
+        named = ", ".join(look.taken[:3])
+        raise HomeUnusable(
+            f"{where}: {look.home} holds other files, where an agent would keep its own ({named})",
+            remedy="give a folder that holds nothing else: ?home=/path",
+            details={**details, "taken": list(look.taken)},
+        )
     if look.write is not None:
         low = look.write.lower()
         free = (look.facts.get("storage") or {}).get("free_bytes")

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lading.bootstrap.shell import IS_OURS
 from lading.errors import NoCommands
 from lading_agent.facts.gather import facts_of
 from lading_agent.facts.script import MARK as FACTS_MARK
@@ -31,6 +32,15 @@ done
 say() { echo; echo "%MARK% $*"; }
 say home "$h"
 say below "$d"
+%IS_OURS%
+if [ -z "$o" ]; then
+  for n in apps blobs/sha256 cache engines staging runs services pending; do
+    [ -d "$h/$n" ] && [ -n "$(ls -A "$h/$n" 2>/dev/null)" ] && say taken "$n"
+  done
+  for n in device.json runtimes.json lock; do
+    [ -f "$h/$n" ] && say taken "$n"
+  done
+fi
 say bits "$(getconf LONG_BIT 2>/dev/null)"
 t="$d/.lading-look-$$"
 if e=$(mkdir "$t" 2>&1); then
@@ -65,6 +75,8 @@ class Look:
     """Of the programs, whatever the kernel has."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """See ``lading_agent.facts``."""
+    taken: tuple[str, ...] = ()
+    """What lies there, though it is no agent's home, under names that an agent would take for its own."""
 
     @property
     def architecture(self) -> str:
@@ -85,7 +97,7 @@ def look(host: Host, home: str) -> Look:
     Raises:
         NoCommands: no POSIX shell answers.
     """
-    script = _SCRIPT.replace("%HOME%", home).replace("%MARK%", MARK) + SCRIPT
+    script = _SCRIPT.replace("%IS_OURS%", IS_OURS).replace("%HOME%", home).replace("%MARK%", MARK) + SCRIPT
     done = host.run("sh -s", script.encode(), TIME_S)
     output = done.stdout.decode("utf-8", "replace")
     if f"{FACTS_MARK} end" not in output:
@@ -101,9 +113,12 @@ def look(host: Host, home: str) -> Look:
 def read(output: str) -> Look:
     """Read what the script printed."""
     said: dict[str, str] = {}
+    taken: list[str] = []
     for line in output.splitlines():
         found = re.fullmatch(re.escape(MARK) + r" (\w+) ?(.*?)\s*", line)
-        if found:
+        if found and found.group(1) == "taken":
+            taken.append(found.group(2))
+        elif found:
             said.setdefault(found.group(1), found.group(2))
     bits = said.get("bits", "")
     return Look(
@@ -111,6 +126,7 @@ def read(output: str) -> Look:
         below=said.get("below", ""),
         write=_why(said.get("write")),
         execute=_why(said.get("exec")),
+        taken=tuple(taken),
         bits=int(bits) if bits in {"32", "64"} else None,
         facts=facts_of(split(output)),
     )

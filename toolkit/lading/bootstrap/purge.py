@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lading.bootstrap.shell import home_text, sh
+from lading.bootstrap.shell import IS_OURS, home_text, sh
 from lading.bootstrap.start import answers
 from lading.client.failures import from_agent
 from lading.errors import AgentFailed
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from lading.links.host import Host
 
 TIME_S: Final = 300.0
-_IS_OURS: Final = (
-    'o=; for f in "$h"/agent/*-????????????.pyz "$h"/agent/*.ready "$h"/agent/incoming-*; do '
-    'if [ -e "$f" ]; then o=1; fi; done; '
-    'if [ -f "$h/device.json" ] && [ -d "$h/blobs/sha256" ] && [ -d "$h/staging" ]; then o=1; fi; '
-)
-"""Sets ``o`` where the folder is an agent's home, whole or not: other people have folders called ``agent``, too."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,7 @@ def purge(host: Host, home: str | None = None) -> Purged:
 def purge_line(home: str) -> str:
     """The command that has the agent remove itself; it says ``absent`` where nothing is."""
     return sh(
-        f'h="{home}"; {_IS_OURS} if [ -n "$o" ]; then p=; '
+        f'h="{home}"; {IS_OURS} if [ -n "$o" ]; then p=; '
         'read -r p <"$h/agent/python"; exec "$p" -I -S "$h/agent/current" purge --home "$h"; '
         f"else echo; echo {MARK} absent; fi"
     )

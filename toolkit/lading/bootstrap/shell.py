@@ -12,6 +12,12 @@ from typing import Final
 from lading.errors import AddressError
 
 DEFAULT_HOME: Final = ".local/share/lading"
+IS_OURS: Final = (
+    'o=; for f in "$h"/agent/*-????????????.pyz "$h"/agent/*.ready "$h"/agent/incoming-*; do '
+    'if [ -e "$f" ]; then o=1; fi; done; '
+    'if [ -f "$h/device.json" ] && [ -d "$h/blobs/sha256" ] && [ -d "$h/staging" ]; then o=1; fi; '
+)
+"""Sets ``o`` where the folder is an agent's home, whole or not: other people have folders called ``agent``, too."""
 _NEVER: Final = re.compile(r"['!\\\n\r\0]")
 _ODD: Final = re.compile(r"[\"'!\\`$\x00-\x1f\x7f]")
 
