@@ -8,7 +8,19 @@ import os
 import platform
 import sys
 
-FIGURES = ("inference", "startup", "transfer", "redeploy", "native", "serial", "ssh", "adapter", "pack", "retype")
+FIGURES = (
+    "inference",
+    "startup",
+    "transfer",
+    "redeploy",
+    "native",
+    "serial",
+    "ssh",
+    "board",
+    "adapter",
+    "pack",
+    "retype",
+)
 
 
 def main(wanted: list[str]) -> int:
