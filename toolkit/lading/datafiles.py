@@ -217,6 +217,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise DataFileError(f"{path}: is not TOML: {error}", remedy="correct the syntax at that place") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise DataFileError(f"{path}: cannot be read: {error}", remedy="is it the right file?") from error
     except RecursionError as error:
         raise DataFileError(f"{path}: is nested too deeply", remedy="is it the right file?") from error
     document: dict[str, Any] = pickle.loads(parsed)  # noqa: S301 - our own pickle, made a moment ago

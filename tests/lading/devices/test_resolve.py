@@ -228,3 +228,9 @@ def test_a_host_key_that_cannot_be_one_is_refused(project: Path, address: str, h
     with pytest.raises(DataFileError, match=complaint) as caught:
         resolve("a", project)
     assert "device.a.host-key" in caught.value.message
+
+
+def test_a_number_of_thousands_of_digits_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "devices.toml").write_text("schema = " + "9" * 10_000 + "\n")
+    with pytest.raises(DataFileError, match=r"devices\.toml: cannot be read"):
+        resolve("kitchen", tmp_path)

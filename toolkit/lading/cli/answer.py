@@ -101,6 +101,9 @@ def write_json(document: dict[str, Any]) -> None:
         CannotWrite: standard output takes no more.
     """
     text = json.dumps(document, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():
+        # JSON leaves DEL, C1 controls and marks of direction as they are: a terminal obeys some of them.
+        text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:

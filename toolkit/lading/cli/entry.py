@@ -6,6 +6,9 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line and exit."""
     try:
+        from lading.links import secrets
+
+        secrets.take()
         from lading.cli.main import main as run
 
         run()

@@ -119,7 +119,7 @@ class Screen:
             self._stack(columns, lines)
             return
         table = Table(
-            title=title or None,
+            title=Text(visible(title), style="italic") if title else None,  # a plain string would be markup
             title_justify="left",
             box=box.SIMPLE_HEAD,
             pad_edge=False,

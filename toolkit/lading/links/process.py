@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from lading.errors import DeviceUnreachable
+from lading.links.secrets import clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ class ProcessLink:
     Args:
         command: the program and its arguments.
         description: where the link leads, for messages.
-        env: its environment; None for ours.
+        env: its environment; None for ours, without the secrets in it.
 
     Raises:
         DeviceUnreachable: it cannot be started.
@@ -45,7 +46,7 @@ class ProcessLink:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                env=env,
+                env=clean_environment() if env is None else env,
             )
         except OSError as error:
             raise DeviceUnreachable(

@@ -10,6 +10,16 @@ PASSWORD: Final = "LADING_SSH_PASSWORD"  # noqa: S105 - the name of a variable
 PASSPHRASE: Final = "LADING_SSH_PASSPHRASE"  # noqa: S105 - the name of a variable
 SERIAL_PASSWORD: Final = "LADING_SERIAL_PASSWORD"  # noqa: S105 - the name of a variable
 TRIES: Final = 3
+_NAMES: Final = (PASSWORD, PASSPHRASE, SERIAL_PASSWORD)
+_taken: dict[str, str] = {}
+
+
+def take() -> None:
+    """Take the secrets out of this process's environment, so that nothing it starts inherits them."""
+    for name in _NAMES:
+        value = os.environ.pop(name, None)
+        if value is not None:
+            _taken[name] = value
 
 
 class Secrets(Protocol):
@@ -27,7 +37,7 @@ class UserSecrets:
 
     def stored(self, variable: str) -> str | None:
         """What the environment holds."""
-        return os.environ.get(variable) or None
+        return os.environ.get(variable) or _taken.get(variable) or None
 
     def ask(self, prompt: str, *, echo: bool = False) -> str | None:
         """What the user types; None without a terminal."""
@@ -55,4 +65,4 @@ def on_terminal() -> bool:
 
 def clean_environment() -> dict[str, str]:
     """Our environment without the secrets, for programs that we start."""
-    return {name: value for name, value in os.environ.items() if name not in {PASSWORD, PASSPHRASE, SERIAL_PASSWORD}}
+    return {name: value for name, value in os.environ.items() if name not in _NAMES}
