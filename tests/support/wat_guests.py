@@ -19,6 +19,7 @@ _IMPORTS: Final = {
     "init": (NN, "init_execution_context", "(param i32 i32) (result i32)"),
     "set_input": (NN, "set_input", "(param i32 i32 i32) (result i32)"),
     "compute": (NN, "compute", "(param i32) (result i32)"),
+    "get_output": (NN, "get_output", "(param i32 i32 i32 i32 i32) (result i32)"),
 }
 
 
@@ -172,6 +173,19 @@ def infers(model: str, shape: tuple[int, ...] = (), *, code: int = 1, content: b
       (local.set $errno (call $compute (i32.load (i32.const 20))))
       (if (local.get $errno) (then (call $exit (i32.add (i32.const 40) (local.get $errno)))))"""
     return guest(body, data=((64, name), (1024, record), (2048, dims), (4096, content)), locals_="(local $errno i32)")
+
+
+def infers_for_ever(model: str) -> bytes:
+    """Loads a named model with one context, then computes and reads output 0 without end."""
+    name = model.encode()
+    body = f"""(drop (call $load (i32.const 64) (i32.const {len(name)}) (i32.const 16)))
+      (drop (call $init (i32.load (i32.const 16)) (i32.const 20)))
+      (loop $again
+        (drop (call $compute (i32.load (i32.const 20))))
+        (drop (call $get_output (i32.load (i32.const 20)) (i32.const 0) (i32.const 4096) (i32.const 4096)
+          (i32.const 24)))
+        (br $again))"""
+    return guest(body, data=((64, name),))
 
 
 def hoards_contexts(model: str) -> bytes:

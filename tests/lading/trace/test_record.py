@@ -169,6 +169,16 @@ def test_a_guest_that_goes_on_for_ever_is_ended(tmp_path: Path) -> None:
     assert trace.end.kind == "time-limit"
 
 
+def test_a_guest_that_infers_for_ever_is_not_called_stuck(tmp_path: Path) -> None:
+    """Its time is nearly always over in the middle of an inference."""
+    path = tmp_path / "infers.wasm"
+    path.write_bytes(wat_guests.infers_for_ever("m"))
+    with open_subject(path, SubjectOptions(models=[NamedModel("m", MODELS / "digits_f32.tflite")])) as subject:
+        trace = record(subject, time_s=4)
+    assert trace.got_output
+    assert trace.end.kind == "time-limit"
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\0asm", b"\0asm\1\0\0\0\xff", b"not a module at all", b"\0asm\1\0\0\0\1\x80\x80"]
 )

@@ -111,13 +111,31 @@ def record(
             subject, keep=keep, time_s=time_s, project_dir=project_dir, answers=answers, layouts=layouts
         )
         result = run(spec, events)
-        end = End(result.outcome, result.status, result.kind, result.message)
+        end = _end(result, events, time_s)
         if several_handles(events) and _rewound(stdin):
             others: list[dict[str, Any]] = []
             run(with_other_handles(spec), others, again=True)
             tell_fixed_handles(events, others)
         models = {e["id"]: _model(e, Path(keep)) for e in events if e["event"] == "model"}
     return _trace(subject, needs, events, models, end, str(result.metrics.get("runtime", "")))
+
+
+def _end(result: RunResult, events: list[dict[str, Any]], time_s: float) -> End:
+    """How a run ended.
+
+    A guest that infers for ever is mostly in the middle of an inference when its time is over. That the interpreter is
+    stuck in one is said only of guests that never got an output.
+    """
+    if result.kind == "interpreter-stuck" and any(map(_gives_output, events)):
+        message = f"over the time limit of {time_s:g} s: it goes on inferring"
+        return End(result.outcome, result.status, "time-limit", message)
+    return End(result.outcome, result.status, result.kind, result.message)
+
+
+def _gives_output(event: Mapping[str, Any]) -> bool:
+    return (
+        event["event"] == "call" and event["outcome"] == "success" and str(event["function"]).startswith("get_output")
+    )
 
 
 def _nothing(_data: bytes) -> None:

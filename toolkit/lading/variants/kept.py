@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lading.profiles.schema import FirmwareProfile
     from lading_agent.bill import Bill
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when what is made of the same things becomes something else."""
 
 MOST_KEPT: Final = 100
