@@ -65,6 +65,21 @@ def test_a_bit_that_flipped_in_an_engine_is_found_named_and_mended(host: LocalHo
     assert blob.read_bytes() == whole
 
 
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"parts": [{}]}', b"[" * 100_000, b"\0" * 900])
+def test_a_damaged_list_of_engines_is_made_again_and_nothing_is_sent(host: LocalHost, text: bytes) -> None:
+    with session(host):
+        pass
+    listed = host.home / HOME / "engines" / "current.json"
+    whole = json.loads(listed.read_bytes())
+    listed.write_bytes(text)
+    stages: list[Stage] = []
+    with session(host, on_stage=stages.append) as opened:
+        assert "runtime-lading" in opened.hello.features
+    assert any("list of the device's engines" in s.text for s in stages)
+    assert max((s.total for s in stages if s.name == "engines"), default=0) == 0
+    assert json.loads(listed.read_bytes())["parts"] == whole["parts"]
+
+
 def test_damage_is_found_by_a_client_of_another_version_too(
     host: LocalHost, brought: Cargo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

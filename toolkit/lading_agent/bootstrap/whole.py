@@ -22,7 +22,10 @@ def what_is_wrong(layout: Layout) -> Optional[str]:
     stored = StoredEngines(layout)
     parts = stored.default()
     if parts is None:
-        return None  # a device that has an installed runtime only
+        if not stored.is_damaged:
+            return None  # a device that has an installed runtime only
+        mark_unready(layout)
+        return "the list of the device's engines is damaged"
     wrong = ""
     try:
         identity.check(stored.files(parts), Identities(layout.cache))

@@ -130,6 +130,11 @@ class StoredEngines:
         """The parts of the default set; None where there is none."""
         return self._set("parts")
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there is a default set that cannot be read."""
+        return self._current.exists() and self.default() is None
+
     def previous(self) -> Optional[PartSet]:
         """The parts of the set that was the default before."""
         return self._set("previous")

@@ -103,7 +103,7 @@ def read_device(path: Path) -> Dict[str, Any]:
     """
     try:
         doc = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AgentError(
             "agent-failed", f"the device file {path} cannot be read: {error}", "set the device up again"
         ) from error

@@ -100,7 +100,7 @@ def holder(path: Path) -> Optional[Dict[str, Any]]:
 def _read(path: Path) -> Dict[str, Any]:
     try:
         record = json.loads(path.read_bytes()[:4096])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 
