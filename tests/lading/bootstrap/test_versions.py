@@ -98,3 +98,16 @@ def test_another_profile_is_brought_with_the_same_agent(
     monkeypatch.setattr("lading.bootstrap.link.load_cargo", lambda _: cargo)
     with session(host) as opened:
         assert opened.describe()["profile"].get("name") != "changed"
+
+
+def test_a_damaged_earlier_agent_is_not_gone_back_to(host: LocalHost, become: Callable[[str], Cargo]) -> None:
+    brought = []
+    for version in ("0.7.1", "0.7.2"):
+        brought.append(become(version))
+        with session(host):
+            pass
+    agents = host.home / HOME / "agent"
+    (agents / brought[0].file_name).write_bytes(brought[0].agent[:1000])
+    with pytest.raises(DeviceError, match="is damaged"):
+        roll_back(host)
+    assert (agents / "current").readlink().name == brought[1].file_name, "services still start"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -115,11 +116,18 @@ def roll_back(layout: Layout) -> str:
         Its file name.
 
     Raises:
-        AgentError: ``device``: there is none.
+        AgentError: ``device``: there is none, or it is damaged: nothing would start any more, this command neither.
     """
     before = _named(layout, PREVIOUS)
     if before is None or not (layout.agent / before).is_file():
         raise AgentError("device", "the device has no earlier agent", "install the one that you want with its lading")
+    digest = hashlib.sha256((layout.agent / before).read_bytes()).hexdigest()
+    if not before.endswith(f"-{digest[:12]}.pyz"):
+        raise AgentError(
+            "device",
+            f"the earlier agent on the device ({before}) is damaged",
+            "install the one that you want with its lading",
+        )
     _switch(layout, before)
     return before
 
