@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lading.bundle import Bundle
     from lading.cli.screen import Screen
 
-EPILOG = "Example:  lading flash-image examples/digits rp2350 -o storage.bin"
+EPILOG = "Example:  lading flash-image my-app rp2350 -o storage.bin"
 
 
 @verb("flash-image")
