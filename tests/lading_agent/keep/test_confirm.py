@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -27,6 +28,8 @@ from tests.support.stores import assert_no_garbage, assert_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lading_agent.store.layout import Layout
 
 
 def app(version: str, **more: Any) -> Cargo:
@@ -299,6 +302,31 @@ def test_going_back_waits_for_whoever_is_at_work(clock: Clock, board: Board, mon
     assert board.current() == NEW.release
     goback.look(clock.served)
     assert board.current() == OLD.release
+
+
+def test_an_app_of_which_nothing_can_be_written_down_keeps_no_other_from_going_back(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    olds, news = (app(version, app="another") for version in ("1.0.0", "2.0.0"))
+    with board.session() as agent:
+        for release in (OLD, NEW, olds, news):
+            agent.push(release)
+    clock = Clock(tmp_path)
+    pending.write(board.layout, "echo", Pending(NEW.release, OLD.release, 100.0, 0.0, "one", 100.0))
+    pending.write(board.layout, "another", Pending(news.release, olds.release, 500.0, 0.0, "one", 100.0))
+    real = pending.write
+
+    def write(layout: Layout, name: str, found: Pending) -> None:
+        if name == "another":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(layout, name, found)
+
+    monkeypatch.setattr(pending, "write", write)
+    clock.now += 200
+    with pytest.raises(OSError, match="space"):
+        goback.look(clock.served)
+    assert board.current("echo") == OLD.release
+    assert board.current("another") == news.release
 
 
 def test_where_the_old_one_is_damaged_the_new_one_stays_and_that_is_said(clock: Clock, board: Board) -> None:

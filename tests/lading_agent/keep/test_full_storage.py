@@ -69,4 +69,5 @@ def test_a_full_storage_can_be_asked_and_cleared(small: Board) -> None:
         with contextlib.suppress(LadingError):
             agent.service("status", "echo")
         assert agent.stop("echo") is not None
+        eventually(lambda: len(small.processes()) == 1)  # the agent itself
         assert agent.remove("echo")["removed"]

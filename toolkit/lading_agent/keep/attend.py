@@ -24,6 +24,8 @@ def attend(served: Served) -> None:
             if error.code != "lock-held":
                 raise
             waiting = True
+        except OSError:  # no room to write down how it stands: the watcher looks on, and goes back without
+            waiting = True
         if waiting:
             watcher.ensure(served)
     services.attend(served)

@@ -28,17 +28,24 @@ def look(served: Served) -> Optional[float]:
 
     Raises:
         AgentError: ``lock-held``: somebody changes the store right now; look again a little later.
+        OSError: the storage takes no more. All apps were looked at all the same.
     """
     around = served.surroundings
     nearest: Optional[float] = None
+    failure: Optional[OSError] = None
     for app in pending.written(served.layout):
         found = pending.read(served.layout, app)
         if found is None or _wants_writing(found, served):
             with locked(served.layout.lock, DEVICE, GOING_BACK):
-                found = _see_to(served, app)
+                try:
+                    found = _see_to(served, app)
+                except OSError as error:
+                    failure = error
         if found is not None:
             left = min(found.left(around), found.record_every_s)
             nearest = left if nearest is None else min(nearest, left)
+    if failure is not None:
+        raise failure
     return nearest
 
 
