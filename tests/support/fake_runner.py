@@ -86,6 +86,13 @@ def _flood(*_: Any) -> None:
         os.write(1, b"x" * 65536)
 
 
+def _lines(*_: Any) -> None:
+    for number in range(2000):
+        os.write(1, b"line %d\n" % number)
+        if number % 500 == 499:
+            os.write(2, b"warning\n")
+
+
 def _echo(*_: Any) -> None:
     while data := os.read(0, 65536):
         os.write(1, data)
@@ -134,6 +141,7 @@ DEEDS: dict[str, Callable[[dict[str, Any], dict[str, int]], None]] = {
     "spin": _spin,
     "flood": _flood,
     "echo": _echo,
+    "lines": _lines,
     "show-spec": _show,
     "write-state": _write_state,
     "tensor": _tensor,

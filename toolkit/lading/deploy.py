@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lading.client import PushResult, RunResult, Session
     from lading.datafiles import Skipped
     from lading.devices import Device
+    from lading.opening import Opening
     from lading.variants.choose import Choice, Judge
     from lading_agent.bill import Bill
 
@@ -121,20 +122,32 @@ def prepare(
 
 
 def deploy_many(
-    bundle: Path, devices: Sequence[Device], options: DeployOptions, watcher: Watcher | None = None
+    bundle: Path,
+    devices: Sequence[Device],
+    options: DeployOptions,
+    watcher: Watcher | None = None,
+    opening: Opening | None = None,
 ) -> list[Deployed]:
-    """Deploy one bundle to several devices at once; each result stands for itself."""
+    """Deploy one bundle to several devices at once, over what is being opened; each result stands for itself."""
     watcher = watcher or Watcher()
     if len(devices) == 1:
-        return [deploy_one(bundle, devices[0], options, watcher)]
+        return [deploy_one(bundle, devices[0], options, watcher, opening=opening)]
     with ThreadPoolExecutor(max_workers=min(len(devices), 16), thread_name_prefix="deploy") as pool:
-        return list(pool.map(lambda device: deploy_one(bundle, device, options, watcher), devices))
+        return list(pool.map(lambda device: deploy_one(bundle, device, options, watcher, opening=opening), devices))
 
 
 def deploy_one(
-    bundle: Path, device: Device, options: DeployOptions, watcher: Watcher, session: Session | None = None
+    bundle: Path,
+    device: Device,
+    options: DeployOptions,
+    watcher: Watcher,
+    session: Session | None = None,
+    opening: Opening | None = None,
 ) -> Deployed:
-    """Deploy to one device, over a session with it where there is one. Errors of lading's own end up in the result."""
+    """Deploy to one device, over a session with it where there is one, or one that is being opened.
+
+    Errors of lading's own end up in the result.
+    """
     from lading.bundle import open_bundle
 
     name = str(device)
@@ -149,7 +162,7 @@ def deploy_one(
     try:
         with (
             open_bundle(bundle) as opened,
-            _session(device, session, lambda stage: watcher.bringing(name, stage)) as session,
+            _session(device, session, opening, lambda stage: watcher.bringing(name, stage)) as session,
         ):
             judged = _checked(opened, session, device, options, note)
             variant = choice.nearest.variant if choice else DEFAULT_VARIANT
@@ -187,11 +200,13 @@ def deploy_one(
 
 
 def _session(
-    device: Device, session: Session | None, on_stage: Callable[[Stage], None]
+    device: Device, session: Session | None, opening: Opening | None, on_stage: Callable[[Stage], None]
 ) -> contextlib.AbstractContextManager[Session]:
     from lading.client import connect
 
-    return connect(device, on_stage=on_stage) if session is None else contextlib.nullcontext(session)
+    if session is not None:
+        return contextlib.nullcontext(session)
+    return (opening.take(device) if opening is not None else None) or connect(device, on_stage=on_stage)
 
 
 _UNCHECKED = "not checked: nothing has compared the app with what this device can do"

@@ -45,14 +45,21 @@ class Run:
         self.stderr += data
 
 
-def test_streams_status_and_reports_come_through(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gather", [False, True])
+def test_streams_status_and_reports_come_through(tmp_path: Path, gather: bool) -> None:
     metric = {"event": "metric", "load_ms": 1.5}
     log = {"event": "log", "level": "info", "text": "ä"}
-    run = Run(tmp_path, {"stdout": "out", "stderr": "err", "status": 17, "report": [log, metric]})
+    run = Run(tmp_path, {"stdout": "out", "stderr": "err", "status": 17, "report": [log, metric]}, gather=gather)
     assert (run.stdout, run.stderr) == (b"out", b"err")
     assert (run.result.outcome, run.result.status, run.result.kind) == ("exit", 17, "exit")
     assert run.reports == [log, metric]
     assert run.result.metrics == {"load_ms": 1.5}
+
+
+def test_short_lines_that_come_together_are_whole_and_in_order(tmp_path: Path) -> None:
+    run = Run(tmp_path, {"do": "lines"}, gather=True)
+    assert run.stdout == b"".join(b"line %d\n" % number for number in range(2000))
+    assert run.stderr == b"warning\n" * 4
 
 
 def test_standard_input_reaches_the_guest_as_bytes(tmp_path: Path) -> None:

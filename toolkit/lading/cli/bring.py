@@ -13,6 +13,7 @@ from lading.cli.run_answer import run_document, say_end, say_figures
 from lading.cli.screen import Screen
 from lading.client.events import Output
 from lading.deploy import Deployed, DeployOptions, Watcher, deploy_many, prepare
+from lading.opening import Opening
 from lading.units import format_size
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def bring(
     found = resolve_many(devices, project if (project / FILE_NAME).is_file() else None)
     many = len(found) > 1
     with Bars(screen) as bars:
-        bundle = prepare(project, progress=bars.update, skipped=screen.skipped)
         watcher = _Shown(screen, bars, many=many, tensors=tensors)
-        results = deploy_many(bundle, found, options, watcher)
+        early = found if project.is_dir() else ()  # a bundle is ready at once
+        with Opening(early, lambda device, stage: watcher.bringing(str(device), stage)) as opening:
+            bundle = prepare(project, progress=bars.update, skipped=screen.skipped)
+            results = deploy_many(bundle, found, options, watcher, opening)
     watcher.close()
     if junit is not None:
         from lading.deploy_junit import junit as to_junit

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from lading.links.base import Link
     from lading.links.host import Host
     from lading.links.process import ProcessLink
+    from lading.links.secrets import Secrets
+    from lading.links.ssh_line import Options
 
 
 def connect(
-    device: Device, *, command: Sequence[str] | None = None, on_stage: Callable[[Stage], None] | None = None
+    device: Device,
+    *,
+    command: Sequence[str] | None = None,
+    on_stage: Callable[[Stage], None] | None = None,
+    secrets: Secrets | None = None,
 ) -> Session:
     """Open a session with a device; what it lacks of lading's own is brought there first.
 
@@ -29,6 +35,7 @@ def connect(
         device: where to; see ``lading.devices.resolve``.
         command: starts another agent in place of this package's own (emulated devices).
         on_stage: told what happens when the device has to be set up; None: whoever listens to ``lading.contact``.
+        secrets: who knows passwords; the user when None.
 
     Raises:
         DeviceUnreachable: the device cannot be reached.
@@ -51,7 +58,7 @@ def connect(
             where = str(device)
             on_stage = lambda stage: contact.tell(where, stage)  # noqa: E731
         cargo = load_cargo(device.project_dir)
-        host = open_device_host(device, _as_stage(on_stage), cargo)
+        host = open_device_host(device, _as_stage(on_stage), cargo, secrets)
         return Session(_over(host, device, device.address.home, cargo, on_stage))
     if isinstance(device.address, SerialSmp | UdpSmp):
         return _microcontroller(device, device.address)
@@ -62,7 +69,10 @@ def connect(
 
 
 def open_device_host(
-    device: Device, said: Callable[[str], None] = lambda _text: None, cargo: Cargo | None = None
+    device: Device,
+    said: Callable[[str], None] = lambda _text: None,
+    cargo: Cargo | None = None,
+    secrets: Secrets | None = None,
 ) -> Host:
     """Connect to a device on which commands can be started.
 
@@ -70,6 +80,7 @@ def open_device_host(
         device: where to.
         said: takes what a user would like to know about the way there.
         cargo: what it will get, where that was loaded already.
+        secrets: who knows passwords; the user when None.
 
     Raises:
         DeviceUnreachable: the device cannot be reached, or starts no commands.
@@ -89,7 +100,7 @@ def open_device_host(
             label=str(device),
             name=device.name,
             host_key=device.host_key,
-            options=device.options if isinstance(device, BoardDevice) else None,
+            options=device.options if isinstance(device, BoardDevice) else _options(secrets),
         )
     if isinstance(device.address, Serial | SerialSocket | SerialRfc2217):
         from lading.links.serial import open_console
@@ -99,10 +110,18 @@ def open_device_host(
             label=str(device),
             project_dir=device.project_dir,
             cargo=cargo,
-            secrets=device.secrets if isinstance(device, BoardDevice) else None,
+            secrets=device.secrets if isinstance(device, BoardDevice) else secrets,
             said=said,
         )
     raise DeviceUnreachable(f"{device}: {device.scheme}:// starts no commands there", remedy="use its ssh:// address")
+
+
+def _options(secrets: Secrets | None) -> Options | None:
+    if secrets is None:
+        return None
+    from lading.links.ssh_line import Options
+
+    return Options(secrets=secrets)
 
 
 def _as_stage(on_stage: Callable[[Stage], None] | None) -> Callable[[str], None]:

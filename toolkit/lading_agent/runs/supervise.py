@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -35,6 +36,10 @@ END_ALLOWANCE_S = 5.0
 """How long a runner may live on after it said that the run is over."""
 STDERR_TAIL = 4096
 POLL_S = 0.02
+GATHER_MS = 25
+"""How long short lines of standard output may come together, where every piece costs a turn of its own."""
+GATHERED = 4096
+"""What is longer than this is passed on as it comes."""
 
 Bytes = Callable[[bytes], None]
 Report = Callable[[Dict[str, Any]], None]
@@ -49,6 +54,7 @@ def run(
     on_report: Report,
     should_stop: Optional[Callable[[], bool]] = None,
     command: Optional[RunnerCommand] = None,
+    gather: bool = False,
 ) -> RunResult:
     """Run one guest, or one set of golden vectors, and wait for its end.
 
@@ -60,6 +66,8 @@ def run(
         on_report: takes each report event but ``end`` and ``phase`` (see :mod:`lading_agent.runs.report`).
         should_stop: asked all the time; True kills the run.
         command: starts another runner than the Python host.
+        gather: after a piece of standard output let what follows come together for a moment: for a guest that waits for
+            no answer, and a way that is slow for many small pieces.
 
     Returns:
         How it ended. A run that the host ended is a result too, never an exception.
@@ -69,7 +77,7 @@ def run(
         argv = chosen(spec)
     except CannotLaunch as error:
         return RunResult("failed", verdict.HOST_FAILED, error.kind, error.message, error.remedy)
-    result = _Supervisor(spec, on_stdout, on_stderr, on_report, should_stop).run(argv, stdin)
+    result = _Supervisor(spec, on_stdout, on_stderr, on_report, should_stop, gather=gather).run(argv, stdin)
     return chosen.examine(spec, result) if isinstance(chosen, Doctor) else result
 
 
@@ -81,8 +89,11 @@ class _Supervisor:
         on_stderr: Bytes,
         on_report: Report,
         should_stop: Optional[Callable[[], bool]],
+        *,
+        gather: bool,
     ) -> None:
         self._spec = spec
+        self._gather = gather
         self._sinks = {"stdout": on_stdout, "stderr": on_stderr}
         self._on_report = on_report
         self._should_stop = should_stop
@@ -202,14 +213,18 @@ class _Supervisor:
                         return  # a child of the runner may hold the pipes for ever: what it writes is nobody's
                     exited = _has_exited(process)
                     continue
+                heard: Dict[str, int] = {}
                 for key, _ in ready:
                     data = os.read(key.fd, CHUNK)
+                    heard[key.data] = len(data)
                     if not data:
                         selector.unregister(key.fd)
                     elif key.data == "report":
                         self._take_report(data, process)
                     else:
                         self._take_output(str(key.data), data, process)
+                if self._gather and set(heard) == {"stdout"} and 0 < heard["stdout"] <= GATHERED:
+                    _wait_for_others(pipes)
 
     def _take_output(self, name: str, data: bytes, process: subprocess.Popen[bytes]) -> None:
         if name == "stderr":
@@ -275,6 +290,14 @@ class _Supervisor:
         """The end of what the interpreter said on its own standard error."""
         fd = self._log_file.fileno()
         return os.pread(fd, STDERR_TAIL, max(0, os.fstat(fd).st_size - STDERR_TAIL))
+
+
+def _wait_for_others(pipes: Mapping[str, int]) -> None:
+    """Let standard output come together for a moment, but not beyond its end, nor past what another pipe brings."""
+    others = select.poll()
+    for name, fd in pipes.items():
+        others.register(fd, 0 if name == "stdout" else select.POLLIN)
+    others.poll(GATHER_MS)
 
 
 def _has_exited(process: subprocess.Popen[bytes]) -> bool:

@@ -77,6 +77,7 @@ def _supervised(served: Served, exchange: Exchange, spec: RunSpec) -> RunResult:
             on_report=lambda event: _forward(exchange, event),
             should_stop=lambda: exchange.cancelled,
             command=served.runner,
+            gather=stdin is None,
         )
     finally:
         if stdin is not None:
