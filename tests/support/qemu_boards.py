@@ -16,6 +16,7 @@ from lading.devices.address import Ssh, parse
 from lading.links.ssh import open_host
 from lading.links.ssh_config import Places
 from lading.links.ssh_line import Options
+from tests.support.board_watch import watch
 from tests.support.command import Lading
 from tests.support.examples import ROOT
 from tests.support.programs import need
@@ -91,6 +92,7 @@ def command(folder: Path) -> Lading:
     for name in ("home", "here"):
         (folder / name).mkdir(exist_ok=True)
     CACHE.mkdir(parents=True, exist_ok=True)
+    watch(folder / "home")
     return Lading(folder / "home", folder / "here", {"XDG_CACHE_HOME": str(CACHE)}, patience_s=900)
 
 
