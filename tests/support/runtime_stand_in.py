@@ -18,6 +18,7 @@ VERSIONS = {
     "wasmedge": "wasmedge version {}",
     "iwasm": "iwasm {}",
 }
+AHEAD = b"\0aot"
 PATTERNS = {"readonly": False, "readwrite": True}
 
 
@@ -118,8 +119,12 @@ def main() -> int:
         names_dir=names if kind == "iwasm" else None,
         personality=f"profile:{profile}",
     )
+    module = Path(asked.rest[0])
+    if kind == "iwasm" and module.read_bytes().startswith(AHEAD):  # what the stand-in of its compiler makes of a module
+        module = names / "unpacked.wasm"
+        module.write_bytes(Path(asked.rest[0]).read_bytes()[len(AHEAD) :])
     result = supervise.run(
-        run_spec(Path(asked.rest[0]), options),
+        run_spec(module, options),
         stdin=0,
         on_stdout=lambda data: _write(1, data),
         on_stderr=lambda data: _write(2, data),

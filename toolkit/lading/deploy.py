@@ -67,6 +67,9 @@ class DeployOptions:
     """The runtime that is to run it on the device, in place of the one that its bill names."""
     variant: str | None = None
     """The variant that is to be sent; None: the best of those that the check says will work."""
+    native: bool = False
+    """Send also what is compiled ahead without being asked for it by ``variant``: no engine looks machine code over, so
+    whoever made the bundle has to be trusted with the device."""
     confirm_within_s: float | None = None
     """The device goes back by itself unless the release is confirmed within so many seconds."""
 
@@ -282,7 +285,7 @@ def _chosen(
         if checked:
             gate.refuse(choice.nearest.verdict, allow_unknown=options.allow_unknown)
         return choice.nearest.variant
-    choice = choose.choose(bill, judge_one, profile=profile)
+    choice = choose.choose(bill, judge_one, profile=profile, native=options.native)
     if choice.chosen is None and (options.allow_unknown or not checked):
         choice = choice.with_unknown()
     note(choice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Final, List, Mapping, Sequence, Set, Tuple
 
+from lading_agent.ahead import check_ahead
 from lading_agent.bill import (
     DEFAULT_VARIANT,
     DTYPE_BYTES,
@@ -106,6 +107,7 @@ def _bill(document: object) -> Bill:
     )
     _check_golden_models(bill)
     _check_one_size_each(bill)
+    check_ahead(f["variants"], variants)
     if bill.sizes != bill.counted_sizes():
         f["sizes"].fail("do not follow from the entries of the bill")
     if bill.serial != serial_of(root.free_object()):

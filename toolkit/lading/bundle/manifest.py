@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lading.bundle import media
 from lading.errors import BundleError
+from lading_agent.ahead import ahead_of
 from lading_agent.bill import MAX_BLOB_BYTES
 from lading_agent.strictjson import SHA256, Node, StrictJsonError, dumps, loads
 
@@ -120,6 +121,9 @@ class _Planner:
         )
 
     def guest(self, bill: Bill, variant: Variant) -> None:
+        if ahead_of(variant) is not None:
+            self.layer(media.AHEAD, variant.module.digest, variant.module.size)
+            return
         config = self.description(
             media.WASM_CONFIG,
             {

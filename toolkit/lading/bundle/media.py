@@ -24,6 +24,8 @@ ARTIFACT: Final = "application/vnd.lading.artifact.v1+json"
 MODEL_CONFIG: Final = "application/vnd.lading.model.config.v1+json"
 MODEL: Final = "application/vnd.lading.model.v1"
 FILE: Final = "application/vnd.lading.file.v1"
+AHEAD: Final = "application/vnd.lading.ahead.v1"
+"""A guest that was compiled ahead."""
 TENSOR: Final = "application/vnd.lading.tensor.v1"
 
 DESCRIPTIONS: Final = frozenset({ARTIFACT, WASM_CONFIG, MODEL_CONFIG})

@@ -29,12 +29,15 @@ from lading.bundle.manifest import (
     read_manifest,
 )
 from lading.errors import BundleError
+from lading_agent.ahead import MAGIC, ahead_of
 from lading_agent.bill import Bill, BillError
 from lading_agent.strictjson import Node, StrictJsonError, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
+
+    from lading_agent.bill import Variant
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -126,7 +129,7 @@ class Bundle:
             progress: called with bytes done and bytes in all.
 
         Raises:
-            BundleError: a blob is damaged.
+            BundleError: a blob is damaged, or a guest is machine code where its variant does not say so.
         """
         total = sum(place.size for place in self._places.values())
         done = 0
@@ -141,6 +144,15 @@ class Bundle:
                     progress(done, total)
             if f"sha256:{found.hexdigest()}" != digest:
                 self._refuse(f"is damaged: the content of {digest} is another", DAMAGED)
+        for variant in self._bill.variants:
+            self._check_guest(variant)
+
+    def _check_guest(self, variant: Variant) -> None:
+        """Machine code is where its variant says so, and nowhere else."""
+        is_code = self.open_blob(variant.module.digest).read(len(MAGIC)) == MAGIC
+        if is_code != (ahead_of(variant) is not None):
+            said = "machine code, and does not say so" if is_code else "none of the machine code that it speaks of"
+            self._refuse(f"has variant '{variant.id}', which holds {said}", DAMAGED)
 
     def _walk(self) -> None:
         at = self._expect(0, media.LAYOUT_MEMBER, len(media.LAYOUT_BYTES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lading.check.compiled import elsewhere
 from lading.check.judge import judge
 from lading.check.verdict import Verdict
 from lading.errors import CheckRefused, NameNotFound
@@ -38,7 +39,12 @@ def device_judge(bundle: Bundle, session: Session, device: Device) -> tuple[str,
             remedy="run `lading probe --save` on it, or update lading",
         )
         return name, lambda _variant: unknown
-    return name, lambda variant: judge(bundle_trace(bundle, variant, project_dir=device.project_dir), place)
+
+    def judge_one(variant: str) -> Verdict:
+        compiled = elsewhere(bundle.bill.variant(variant), place)
+        return compiled or judge(bundle_trace(bundle, variant, project_dir=device.project_dir), place)
+
+    return name, judge_one
 
 
 def refuse(verdict: Verdict, *, allow_unknown: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from lading.check.compiled import on_runtime
 from lading.check.judge import judge
 from lading.check.places import known_place
 from lading.check.verdict import Verdict
@@ -53,6 +54,13 @@ def runtime_verdict(
         runtime: as :meth:`lading.client.Session.runtimes` tells it.
         variant: which of the bundle's variants.
     """
+    found = _runtime_verdict(bundle, session, device, runtime, variant)
+    return on_runtime(bundle.bill.variant(variant), runtime, session.hello.machine, found)
+
+
+def _runtime_verdict(
+    bundle: Bundle, session: Session, device: Device, runtime: Mapping[str, Any], variant: str
+) -> Verdict:
     from lading.trace.cache import bundle_trace
 
     named = f"{runtime['name']} {runtime.get('version') or ''}".rstrip()

@@ -112,6 +112,7 @@ def write_image(
 def variant_for(bundle: Cargo, profile: str) -> str:
     """The variant that the check said ``ok`` of for a profile; the guest as it is where there is none."""
     from lading.variants.told import promised
+    from lading_agent.ahead import ahead_of
 
-    fits = [v.id for v in bundle.bill.variants if profile in promised(v)]
+    fits = [v.id for v in bundle.bill.variants if profile in promised(v) and ahead_of(v) is None]
     return fits[0] if fits and "default" not in fits else "default"

@@ -206,6 +206,8 @@ class Command(Table, frozen=True):
     """Whether it bears that the system limits its private data as well."""
     memory_own: Size | None = None
     """Private data that it uses for itself."""
+    ahead_of_time: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,62})?$")] = ""
+    """The program that compiles guests ahead for it, where it loads such code: it has to be of the very release."""
 
 
 class KnownCrash(Table, frozen=True):

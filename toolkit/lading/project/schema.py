@@ -85,6 +85,8 @@ class PackTable(Table, frozen=True):
     """Targets, firmware profiles and devices; absent: every firmware that hosts TFLite on Linux."""
     optimize: bool = False
     """Rewritten guests without what no engine needs."""
+    ahead_of_time: bool = False
+    """For the targets in ``for`` also variants that are compiled ahead, where the compiler is on this machine."""
 
 
 class EnginesTable(Table, frozen=True):

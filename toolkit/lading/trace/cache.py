@@ -14,6 +14,7 @@ from lading.errors import ModuleError
 from lading.trace.document import SCHEMA, Trace, TraceError
 from lading.trace.record import Answers, record
 from lading.trace.subject import bundle_subject, cache_key
+from lading_agent.ahead import ahead_of
 
 if TYPE_CHECKING:
     from lading.bundle.reader import Bundle
@@ -41,6 +42,9 @@ def bundle_trace(bundle: Bundle, variant_id: str = "default", *, project_dir: Pa
         BundleError: a content is damaged.
         ModuleError: the module is malformed.
     """
+    ahead = ahead_of(bundle.bill.variant(variant_id))
+    if ahead is not None:  # machine code shows nothing: the module that it was made of does
+        variant_id = ahead.portable
     with _ONE_AT_A_TIME:  # several devices want the same trace at the same moment
         found = kept(bundle.bill, variant_id)
         if found is not None:

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lading.bundle.content import Bytes, FileContent
+from lading.check.judge import Place
 from lading.check.places import places
 from lading.errors import LadingError
 from lading.trace import cache as traces
 from lading.variants import kept
+from lading.variants.ahead import compiled_ahead
 from lading.variants.golden import converted
 from lading.variants.plan import hosts_tflite
 from lading_agent.bill import DEFAULT_VARIANT, Blob, Variant, VariantModel
@@ -39,6 +41,8 @@ class Wanted:
     """Only the guest as it is."""
     optimize: bool = False
     """Rewritten guests without what no engine needs."""
+    ahead_of_time: bool = False
+    """For targets also variants that are compiled ahead."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Report:
     """Those that none of the variants suits: ``profile``, ``known_by``, ``reason``, ``remedy``, ``attempt``."""
     note: str = ""
     """Why there is nothing but the guest as it is."""
+    ahead: tuple[str, ...] = ()
+    """Why something is not compiled ahead that was to be."""
 
 
 class Packer:
@@ -70,7 +76,9 @@ class Packer:
         """
         if self._wanted.none:
             return bill
-        profiles = self._profiles(project)
+        wanted = self._places(project)
+        by_id = {place.profile.id: place.profile for place in wanted}
+        profiles = [by_id[i] for i in sorted(by_id)]
         if not profiles:
             return bill
         optimize = self._wanted.optimize or project.pack.optimize
@@ -95,23 +103,25 @@ class Packer:
             tuple(profile.id for profile in profiles), tuple(document["unserved"]), str(document["note"])
         )
         result = _with_variants(bill, document)
+        if self._wanted.ahead_of_time or project.pack.ahead_of_time:
+            found = compiled_ahead(result, wanted, cargo)
+            result = found.bill
+            self.report = replace(self.report, ahead=found.notes)
         result = replace(result, golden=_golden(result, cargo))
         for variant_id, trace in made.items():
             traces.keep(result, variant_id, trace)
         return result
 
-    def _profiles(self, project: Project) -> list[FirmwareProfile]:
+    def _places(self, project: Project) -> list[Place]:
         from lading import profiles
 
         names = self._wanted.names if self._wanted.names is not None else project.pack.wanted_for
         if names is not None and not names:
             return []
         if names is not None and list(names) != ["all"]:
-            found = {place.profile.id: place.profile for place in places(list(names), project.root)}
-        else:
-            known = profiles.load_all(project.root, skipped=self._skipped)
-            found = {i: profile for i, profile in known.items() if hosts_tflite(profile)}
-        return [found[i] for i in sorted(found)]
+            return places(list(names), project.root)
+        known = profiles.load_all(project.root, skipped=self._skipped)
+        return [Place(profile) for profile in known.values() if hosts_tflite(profile)]
 
     def _make(
         self,

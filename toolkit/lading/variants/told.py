@@ -14,6 +14,7 @@ def summary(conversion: Iterable[Any]) -> str:
     """One line for people, from a bill that may come from anybody: ``digits@1.0.0 as float32, guest rewritten``."""
     models: dict[str, dict[str, None]] = {}
     guest: list[str] = []
+    compiled: list[str] = []
     for entry in conversion:
         if not isinstance(entry, dict):
             continue
@@ -21,6 +22,8 @@ def summary(conversion: Iterable[Any]) -> str:
             models.setdefault(_text(entry.get("model")), {}).update(dict.fromkeys(_types(entry.get("changes"))))
         elif entry.get("what") == "guest":
             guest.append(_text(entry.get("part")))
+        elif entry.get("what") == "compiled":
+            compiled.append(f"compiled ahead by {_text(entry.get('compiler'))} for {_text(entry.get('architecture'))}")
     said = [f"{model} as {' and '.join(types)}" for model, types in models.items()]
     if guest:
         said.append(
@@ -28,6 +31,7 @@ def summary(conversion: Iterable[Any]) -> str:
             if any(p.startswith("model ") for p in guest)
             else "guest rewritten"
         )
+    said += compiled
     return ", ".join(said) or "as it was given"
 
 

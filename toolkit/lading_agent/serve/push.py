@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from lading_agent.bill import MAX_BILL_BYTES, Bill, BillError
 from lading_agent.errors import AgentError
-from lading_agent.serve import confirm, verify
+from lading_agent.serve import compiled, confirm, verify
 from lading_agent.serve import judged as judgements
 from lading_agent.serve.ahead import compile_ahead
 from lading_agent.serve.receiving import Missing, receive
@@ -47,6 +47,7 @@ def push(served: Served, exchange: Exchange) -> Dict[str, Any]:
     runtime = asked or bill.app.runtime
     if not acted(served, runtime):
         judgements.refuse_unjudged(require(served, runtime), judged, bill.app.name, allow_unknown=False)
+    compiled.refuse_elsewhere(bill.variant(variant), None if acted(served, runtime) else require(served, runtime))
     refuse_too_large(served, bill, variant)
     if runtime == OWN:
         refuse_missing_engines(served, bill)
@@ -128,6 +129,8 @@ class _Push:
         collect.write_intent(self._layout, app, self._blobs)
         self._count(wanted)
         self._timed("transfer", lambda: self._receive(wanted))
+        module = self._bill.variant(self._variant).module
+        compiled.refuse_undeclared(self._bill.variant(self._variant), self._layout.blob(module.digest))
         release = self._install()
         try:
             judgements.keep_judged(self._served, app, release.id, self._judged)

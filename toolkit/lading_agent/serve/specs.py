@@ -10,6 +10,7 @@ from lading_agent.bill import Bill, BillError, Golden, Tensor, VariantModel
 from lading_agent.errors import AgentError
 from lading_agent.runs.choose import missing_remedy
 from lading_agent.runs.spec import DirSpec, GoldenSpec, Limits, ModelSpec, RunSpec, TensorFile
+from lading_agent.serve.compiled import refuse_elsewhere
 from lading_agent.serve.environment import from_device
 
 if TYPE_CHECKING:
@@ -104,11 +105,13 @@ def run_spec(
         program: the device's own runtime that is to run it; None: one of lading's hosts.
 
     Raises:
-        AgentError: ``check-refused``: that runtime would let the guest write to the release's own files.
+        AgentError: ``check-refused``: that runtime would let the guest write to the release's own files, or is not the
+            one that the guest was compiled for.
     """
     if program is not None:
         program = _secured(bill, program)
     variant = bill.variant(variant_id)
+    refuse_elsewhere(variant, program)
     dirs = [DirSpec(str(release / "dirs" / str(n)), d.guest) for n, d in enumerate(bill.dirs)]
     dirs += [DirSpec(str(path), guest, writable=True) for guest, path in state.items()]
     return RunSpec(

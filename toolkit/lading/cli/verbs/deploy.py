@@ -67,6 +67,7 @@ def deploy(
         allow_unknown=allow_unknown,
         runtime=runtime,
         variant=variant,
+        native=project.is_dir(),
         confirm_within_s=parse_time(confirm_within, "--confirm-within") if confirm_within else None,
     )
     return bring(project, devices, options, tensors=tensors, junit=junit, as_json=as_json)

@@ -43,6 +43,12 @@ def pack(
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Take out of rewritten guests what no engine needs.")
     ] = False,
+    ahead_of_time: Annotated[
+        bool,
+        typer.Option(
+            "--ahead-of-time", help="Also compiled ahead for the targets of --for, with the compiler of their runtime."
+        ),
+    ] = False,
     flash_image: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also the flash image for the microcontroller that --for names."),
@@ -67,13 +73,16 @@ def pack(
 
     screen = Screen(as_json=as_json)
     names = tuple(word for text in wanted_for for word in text.split(",") if word) if wanted_for else None
-    if no_variants and (names or optimize):
-        raise UsageError("--no-variants goes with neither --for nor --optimize", remedy="leave one of them out")
+    if no_variants and (names or optimize or ahead_of_time):
+        raise UsageError(
+            "--no-variants goes with neither --for nor --optimize nor --ahead-of-time", remedy="leave one of them out"
+        )
     if flash_image is not None and (names is None or len(names) != 1):
         raise UsageError(
             "--flash-image wants the one microcontroller that it is for", remedy="name it: --for esp32-s3, for example"
         )
-    packer = Packer(Wanted(names, none=no_variants, optimize=optimize), skipped=screen.skipped)
+    wanted = Wanted(names, none=no_variants, optimize=optimize, ahead_of_time=ahead_of_time)
+    packer = Packer(wanted, skipped=screen.skipped)
     with Bars(screen) as bars:
         packed = pack_project(load_project(project), output, variants=packer, progress=bars.update)
     report = packer.report
@@ -100,6 +109,7 @@ def pack(
         ],
         "unserved": list(report.unserved),
         "note": report.note,
+        "ahead_of_time": list(report.ahead),
         "flash_image": flashed.document() if flashed else None,
     }
 
@@ -108,6 +118,8 @@ def pack(
             screen.note(f"warning: {warning}", style="yellow")
         if report.note:
             screen.note(report.note, style="yellow")
+        for text in report.ahead:
+            screen.note(text, style="yellow")
         for missing in report.unserved[:MOST_TOLD]:
             said = missing["attempt"] or missing["reason"]
             screen.note(f"no variant for {missing['profile']}: {said}", style="yellow")
