@@ -55,6 +55,10 @@ def compiled_ahead(bill: Bill, places: Sequence[Place], cargo: Cargo) -> Compile
         base = next((v for v in bill.variants if profile.id in promised(v)), None)
         if target is None or base is None:
             continue
+        if aot.compiler(command.ahead_of_time) is None:
+            name = command.ahead_of_time
+            notes[f"nothing is compiled ahead by {name}: there is no {name} on this machine"] = None
+            continue
         try:
             release = _release(command, profile.id)
             ahead = Ahead(target.architecture, command.runtime, release, base.id)
@@ -95,13 +99,10 @@ def _release(command: Command, profile: str) -> str:
     """The release of the compiler, where it is one that the firmware stands for.
 
     Raises:
-        VariantError: there is no compiler, or it is of another release.
+        VariantError: it is of another one.
     """
     name = command.ahead_of_time
-    found = aot.compiler(name)
-    if found is None:
-        raise VariantError(f"there is no {name} on this machine", remedy="install it, of the release of the firmware")
-    release = parse_version(name, version(found))
+    release = parse_version(name, version(aot.compiler(name) or name))
     if not covers(_releases(command), release):
         wanted = f"{command.since} or later, before {command.before}" if command.since else "of a known release"
         raise VariantError(
