@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,10 +22,10 @@ from lading.boards.identity import identity_of
 from lading.boards.state import MARK, Running, State, started_at
 from lading.errors import BoardBroken, BoardBusy, BoardDown
 from lading.links.known_hosts import parse_line
+from tests.support.keeping import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SLEEPS = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
 
@@ -49,6 +50,24 @@ def sleeper(state: State) -> Iterator[subprocess.Popen[bytes]]:
 
 def noted(process: subprocess.Popen[bytes]) -> Running:
     return Running(process.pid, started_at(process.pid) or 0, "image", 1, 2, ready=True)
+
+
+def test_a_machine_whose_first_thread_has_ended_still_holds_its_files(state: State) -> None:
+    left = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "print(flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", left], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            eventually(lambda: " Z " in Path(f"/proc/{process.pid}/stat").read_text())
+            assert started_at(process.pid) is not None
+        finally:
+            process.kill()
+        eventually(lambda: started_at(process.pid) is None)
 
 
 def test_a_machine_is_known_as_long_as_its_process_runs(state: State, sleeper: subprocess.Popen[bytes]) -> None:

@@ -154,10 +154,16 @@ def state_of(name: str) -> State:
 
 
 def started_at(pid: int) -> int | None:
-    """When a process started, in ticks since this machine's boot; None where there is none."""
+    """When a process started, in ticks since this machine's boot; None where there is none.
+
+    A killed process counts until the last of its threads has ended: they hold its files, and the locks on them, longer
+    than the first one lives.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
+        if fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) < 2:
+            return None
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return int(fields[19])
