@@ -6,27 +6,26 @@ in the user's cache by a fingerprint of all those files: path, size, time of the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import lading
 import lading_agent
 from lading import __version__, datafiles
+from lading.remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA: Final = 1
 FILE: Final = "cargo.json"
 MOST: Final = 16
 """How many are remembered: each project with files of its own has another one."""
 KINDS: Final = ("firmware_profiles", "engines")
 RUNNERS: Final = Path(lading_agent.__file__).resolve().parent.parent / "lading_runner" / "bin"
+_KNOWN: Final = Remembered(FILE, "known", MOST)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _READY: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -45,7 +44,7 @@ def fingerprint(project_dir: Path | None = None) -> str:
 
 def recall(fingerprint: str) -> tuple[str, str] | None:
     """The agent's digest and the name of everything, for that fingerprint; None where nothing is remembered."""
-    found = _read().get(fingerprint)
+    found = _KNOWN.get(fingerprint)
     if not isinstance(found, list) or len(found) != 2 or not all(isinstance(text, str) for text in found):
         return None
     digest, ready = found
@@ -54,30 +53,7 @@ def recall(fingerprint: str) -> tuple[str, str] | None:
 
 def remember(fingerprint: str, digest: str, ready: str) -> None:
     """Remember them; a cache that cannot be written is no error."""
-    known = _read()
-    known.pop(fingerprint, None)
-    known[fingerprint] = [digest, ready]
-    while len(known) > MOST:
-        del known[next(iter(known))]
-    path = _path()
-    scratch = path.with_name(f".{FILE}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps({"schema": SCHEMA, "known": known}), encoding="utf-8")
-        scratch.replace(path)
-
-
-def _path() -> Path:
-    return datafiles.user_cache_dir() / FILE
-
-
-def _read() -> dict[str, Any]:
-    try:
-        doc = json.loads(_path().read_bytes())
-        known = doc["known"] if doc["schema"] == SCHEMA else {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return known if isinstance(known, dict) else {}
+    _KNOWN.put(fingerprint, [digest, ready])
 
 
 def _files(project_dir: Path | None) -> Iterator[tuple[str, os.stat_result]]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +13,7 @@ from lading.errors import ModelError, UsageError
 from lading.golden import toml_edit
 from lading.golden.model_io import ENCODING, input_labels, output_labels, read_facts, shown
 from lading.golden.tensors import check_fits, load_npy
+from lading.jobs import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,41 +226,21 @@ def _interpret(
 
 
 def _child(job: Mapping[str, object], what: str, timeout_s: float) -> str:
-    command = [sys.executable, "-P", "-m", "lading.golden.interpret"]
-    child = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
     try:
-        _, stderr = child.communicate(json.dumps(job).encode(), timeout=timeout_s)
-    except subprocess.TimeoutExpired:
+        done = run_job("lading.golden.interpret", job, timeout_s)
+    except TimeoutError:
         raise ModelError(
             f"{what} did not come to an end within {timeout_s:g} s", remedy="give it more time, or a smaller input"
         ) from None
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-    file = Path(str(job["result"]))
-    if child.returncode != 0 or not file.is_file():
+    if done.result is None:
         raise ModelError(
-            f"the interpreter crashed on {what} ({_ending(child.returncode)})",
+            f"the interpreter crashed on {what} ({done.ending})",
             remedy="convert the model again; what the interpreter said is in the details",
-            details={"stderr": stderr[-4096:].decode("utf-8", "replace")},
+            details={"stderr": done.said},
         )
-    result = json.loads(file.read_text())
-    if "error" in result:
-        raise ModelError(f"the interpreter refuses {what}: {result['error']}", remedy="convert the model again")
-    return str(result["engine"])
-
-
-def _ending(status: int) -> str:
-    if status < 0:
-        return f"signal {signal.Signals(-status).name}"
-    return f"exit status {status}"
+    if "error" in done.result:
+        raise ModelError(f"the interpreter refuses {what}: {done.result['error']}", remedy="convert the model again")
+    return str(done.result["engine"])
 
 
 def _finite(path: Path) -> bool:

@@ -7,27 +7,24 @@ address. Should it be wrong one day, a transfer is slower and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lading import datafiles
+from lading.remembered import Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lading.devices.address import Ssh
 
-SCHEMA: Final = 1
 FILE: Final = "aes-hosts.json"
 MOST: Final = 256
 FAST: Final = "aes128-gcm@openssh.com"
 USUAL: Final = "chacha20-poly1305@openssh.com"
 CPUINFO: Final = Path("/proc/cpuinfo")
+_HOSTS: Final = Remembered(FILE, "hosts", MOST)
 
 
 def note(address: Ssh, facts: Mapping[str, Any]) -> None:
@@ -40,25 +37,14 @@ def note(address: Ssh, facts: Mapping[str, Any]) -> None:
     features = (facts.get("cpu") or {}).get("features")
     if not isinstance(features, list) or not features:
         return
-    known = _read()
     found = "aes" in features
-    if known.get(_place(address)) is found:
-        return
-    known.pop(_place(address), None)
-    known[_place(address)] = found
-    while len(known) > MOST:
-        del known[next(iter(known))]
-    path = _path()
-    scratch = path.with_name(f".{FILE}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps({"schema": SCHEMA, "hosts": known}), encoding="utf-8")
-        scratch.replace(path)
+    if _HOSTS.get(_place(address)) is not found:
+        _HOSTS.put(_place(address), found)
 
 
 def known(address: Ssh) -> bool:
     """Whether a host is known to have them."""
-    return _read().get(_place(address)) is True
+    return _HOSTS.get(_place(address)) is True
 
 
 @functools.cache
@@ -89,16 +75,3 @@ def reordered(ciphers: str) -> str | None:
 
 def _place(address: Ssh) -> str:
     return f"{address.host} {address.port or ''}".strip()
-
-
-def _path() -> Path:
-    return datafiles.user_cache_dir() / FILE
-
-
-def _read() -> dict[str, Any]:
-    try:
-        doc = json.loads(_path().read_bytes())
-        hosts = doc["hosts"] if doc["schema"] == SCHEMA else {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    return hosts if isinstance(hosts, dict) else {}

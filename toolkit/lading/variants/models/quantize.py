@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lading.errors import NotQuantizable, UsageError
+from lading.jobs import run_job
 from lading.tflite.read import read_model
 
 if TYPE_CHECKING:
@@ -188,40 +184,26 @@ def _job(folder: Path, model: bytes, mode: str, samples: Sequence[Sequence[Array
 
 def _child(job: Mapping[str, Any], timeout_s: float) -> str:
     """Let the job be done; the quantizer's name and version come back."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "lading.variants.models.quantizing"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
     try:
-        _, stderr = child.communicate(json.dumps(job).encode(), timeout=timeout_s)
-    except subprocess.TimeoutExpired:
+        done = run_job("lading.variants.models.quantizing", job, timeout_s)
+    except TimeoutError:
         raise NotQuantizable(
             f"the model could not be quantized within {timeout_s:g} s", remedy="give fewer samples, or more time"
         ) from None
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-    file = Path(job["result"])
-    details = {"stderr": stderr[-4096:].decode("utf-8", "replace")}
-    if child.returncode != 0 or not file.is_file():
-        ending = f"signal {-child.returncode}" if child.returncode < 0 else f"exit status {child.returncode}"
+    details = {"stderr": done.said}
+    if done.result is None:
         raise NotQuantizable(
-            f"the quantizer or the interpreter crashed on the model ({ending})",
+            f"the quantizer or the interpreter crashed on the model ({done.ending})",
             remedy="convert the model again; what they said is in the details",
             details=details,
         )
-    result = json.loads(file.read_text())
-    if "error" in result:
+    if "error" in done.result:
         raise NotQuantizable(
-            f"the model cannot be quantized: {result['error']}",
+            f"the model cannot be quantized: {done.result['error']}",
             remedy="convert it anew with float32 weights, or quantize it with the converter that made it",
             details=details,
         )
-    return str(result["engine"])
+    return str(done.result["engine"])
 
 
 def _outputs(folder: Path, name: str, samples: int, outputs: int) -> list[list[Array]]:
